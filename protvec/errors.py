@@ -1,0 +1,142 @@
+"""Every exception that protvec raises on purpose.
+
+::
+
+    ProtvecError
+    ├── InputError (ValueError)         what the user gave cannot be used
+    │   ├── FastaError                  a sequence file, with file and line
+    │   ├── QueryError                  a query sequence, vector, id or setting
+    │   └── FilterError                 a ``where`` filter or a column name
+    ├── ModelError                      a model or its weights
+    │   ├── UnknownModelError           no such name in the table, no such directory
+    │   ├── ModelUnavailableError       known, but its weights are not on this machine
+    │   └── CheckpointError             weights are here, but not what they should be
+    ├── EngineError                     an encoder cannot run as asked on this machine
+    ├── DatabaseError                   a database as a whole
+    │   ├── DatabaseNotFoundError (FileNotFoundError)
+    │   ├── DatabaseExistsError (FileExistsError)
+    │   ├── DatabaseFormatError         not a protvec database, damaged, or another schema version
+    │   └── SpaceMismatchError          vectors of another model; carries ``expected`` and ``actual``
+    ├── ProteinNotFoundError (KeyError) an id that is not in the database; carries ``ids``, ``near``
+    └── IngestInterrupted               stopped on request after a commit; carries ``report``
+
+Each message is one line: what was found, where, and what to do. The CLI prints it after
+``protvec: error:`` and exits with 1. Any other exception is a bug in protvec.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class ProtvecError(Exception):
+    """Base of everything that protvec raises on purpose."""
+
+
+class InputError(ProtvecError, ValueError):
+    """What the user gave cannot be used."""
+
+
+class FastaError(InputError):
+    """A sequence file that cannot be read.
+
+    Attributes:
+        file: The file as the user named it (``<stdin>`` for standard input).
+        line: 1-based line number; None where the fault is of the whole file.
+    """
+
+    def __init__(self, message: str, *, file: str, line: int | None = None) -> None:
+        self.file = file
+        self.line = line
+        where = file if line is None else f"{file}:{line}"
+        super().__init__(f"{where}: {message}")
+
+
+class QueryError(InputError):
+    """A query sequence, vector, id or search setting that cannot be used."""
+
+
+class FilterError(InputError):
+    """A ``where`` filter or a list of columns that the database cannot answer."""
+
+
+class ModelError(ProtvecError):
+    """A model or its weights."""
+
+
+class UnknownModelError(ModelError):
+    """Neither a name in the model table nor a checkpoint directory."""
+
+
+class ModelUnavailableError(ModelError):
+    """A known model whose weights are not on this machine and cannot be fetched now."""
+
+
+class CheckpointError(ModelError):
+    """A checkpoint that is incomplete, malformed, or not what its name promises."""
+
+
+class EngineError(ProtvecError):
+    """An encoder that cannot run as asked on this machine."""
+
+
+class DatabaseError(ProtvecError):
+    """A database as a whole."""
+
+
+class DatabaseNotFoundError(DatabaseError, FileNotFoundError):
+    """There is nothing at the path."""
+
+
+class DatabaseExistsError(DatabaseError, FileExistsError):
+    """There is already something at the path."""
+
+
+class DatabaseFormatError(DatabaseError):
+    """Not a protvec database, a damaged one, or one of a schema version that is not known."""
+
+
+class SpaceMismatchError(DatabaseError):
+    """The database holds vectors of another embedding space.
+
+    Attributes:
+        expected: What the database holds.
+        actual: What was asked for.
+    """
+
+    def __init__(self, message: str, *, expected: object, actual: object) -> None:
+        self.expected = expected
+        self.actual = actual
+        super().__init__(message)
+
+
+class ProteinNotFoundError(ProtvecError, KeyError):
+    """Ids that are not in the database.
+
+    Attributes:
+        ids: The ids that were asked for and are not there.
+        near: Similar ids that are there.
+    """
+
+    def __init__(self, message: str, *, ids: Sequence[str], near: Sequence[str] = ()) -> None:
+        self.ids = list(ids)
+        self.near = list(near)
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # KeyError would print its repr
+
+
+class IngestInterrupted(ProtvecError):
+    """An ingest that stopped on request, after a commit; nothing committed is lost.
+
+    Attributes:
+        report: The report of what was done so far.
+    """
+
+    def __init__(self, message: str, *, report: object) -> None:
+        self.report = report
+        super().__init__(message)

@@ -1,3 +1,69 @@
-"""protvec: a vector database of proteins."""
+"""protvec: a vector database of proteins.
+
+FASTA in, protein language model vectors on a CPU, nearest neighbours out::
+
+    import protvec
+
+    db = protvec.open("plants.lancedb")
+    report = db.ingest("AtCol-0.fa.gz", dataset="AtCol-0")
+    hits = db.search("MKTAYIAKQRQISFVKSHFSRQ", k=10, where="organism = 'Arabidopsis thaliana'")
+
+Importing protvec loads neither torch nor lancedb: what is named here is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
+
+_PUBLIC = {
+    "Database": "protvec.database",
+    "Protein": "protvec.database",
+    "Settings": "protvec.database",
+    "create": "protvec.database",
+    "open": "protvec.database",
+    "Hit": "protvec.search",
+    "Hits": "protvec.search",
+    "Query": "protvec.search",
+    "Observer": "protvec.ingest",
+    "Report": "protvec.ingest",
+    "Space": "protvec.space",
+    "ProtvecError": "protvec.errors",
+}
+
+__all__ = [
+    "Database",
+    "Hit",
+    "Hits",
+    "Observer",
+    "Protein",
+    "ProtvecError",
+    "Query",
+    "Report",
+    "Settings",
+    "Space",
+    "create",
+    "open",
+]
+
+if TYPE_CHECKING:
+    from protvec.database import Database, Protein, Settings, create, open
+    from protvec.errors import ProtvecError
+    from protvec.ingest import Observer, Report
+    from protvec.search import Hit, Hits, Query
+    from protvec.space import Space
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'protvec' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(_PUBLIC[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -130,7 +130,7 @@ class ProteinNotFoundError(ProtvecError, KeyError):
         return str(self.args[0])  # KeyError would print its repr
 
 
-class IngestInterrupted(ProtvecError):
+class IngestInterrupted(ProtvecError):  # noqa: N818  # no failure: it stopped because it was asked to
     """An ingest that stopped on request, after a commit; nothing committed is lost.
 
     Attributes:

@@ -23,13 +23,19 @@ class Encoder(Protocol):
     """
 
     @property
-    def dimension(self) -> int: ...
+    def dimension(self) -> int:
+        """D, the length of a vector."""
+        ...
 
     @property
-    def precision(self) -> str: ...
+    def precision(self) -> str:
+        """The arithmetic in use."""
+        ...
 
     @property
-    def engine(self) -> str: ...
+    def engine(self) -> str:
+        """Which engine runs it."""
+        ...
 
     def encode(self, sequences: Iterable[str]) -> Iterator[NDArray[np.float32]]:
         """Per-residue arrays, one for each sequence, in the order of the sequences.

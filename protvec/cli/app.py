@@ -1,0 +1,103 @@
+"""The application: its commands, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from protvec.cli import console, demo, ingest, inspect, models, search
+from protvec.errors import ProtvecError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+def build() -> typer.Typer:
+    """The application with all its commands."""
+    # Plain help: Rich's takes three times as long to start as everything else that --help needs.
+    app = typer.Typer(
+        name="protvec",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    app.command("ingest")(ingest.ingest)
+    app.command("search")(search.search)
+    app.command("get")(inspect.get)
+    app.command("info")(inspect.info)
+    app.command("delete")(inspect.delete)
+    app.add_typer(models.build(), name="models")
+    app.command("demo")(demo.demo)
+    return app
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        from protvec import __version__
+
+        typer.echo(f"protvec {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # noqa: ARG001  # acts through its callback
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """A vector database of proteins: FASTA in, language-model vectors, nearest neighbours out."""
+    console.state.debug = debug
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        result = build()(args=list(arguments), prog_name="protvec", standalone_mode=False)
+    except console.Stop as stop:
+        return stop.code
+    except (KeyboardInterrupt, typer.Abort):
+        console.error("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except Exception as error:  # the last place: every error becomes one line and an exit code
+        return _report(error)
+    return result if isinstance(result, int) else DONE
+
+
+def _report(error: Exception) -> int:
+    show = getattr(error, "format_message", None)
+    if show is not None and not isinstance(error, ProtvecError):  # a usage error, found by the parser
+        console.error(f"{show()} (see {_help_command(error)})")
+        return USAGE
+    if console.state.debug:
+        import traceback
+
+        traceback.print_exception(error)
+    if isinstance(error, ProtvecError):
+        console.error(str(error))
+    else:
+        hint = "" if console.state.debug else "; `protvec --debug …` shows where"
+        console.error(f"{type(error).__name__}: {error} (this is a bug in protvec{hint})")
+    return FAILED
+
+
+def _help_command(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "protvec"
+    return f"`{path} --help`"
+
+
+def _reader_left() -> int:
+    """The reader of our output has gone, as ``head`` does: nothing is wrong."""
+    import os
+
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return DONE

@@ -1,0 +1,91 @@
+"""What a person sees: notes and progress on standard error, sizes and times in words."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+
+@dataclass
+class _State:
+    debug: bool = False
+
+
+state = _State()
+
+
+class Stop(Exception):  # noqa: N818  # no error: the command has said everything and ends with a code
+    """End the command with an exit code, everything being said."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def note(message: str) -> None:
+    """A line for a person, on standard error."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def error(message: str) -> None:
+    """The one line that says what went wrong."""
+    note(f"protvec: error: {message}")
+
+
+def warn(message: str) -> None:
+    """A line about something that the user should look at."""
+    note(f"protvec: warning: {message}")
+
+
+def is_terminal() -> bool:
+    """Whether a person reads standard error."""
+    return sys.stderr.isatty()
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A progress display on standard error; shown on a terminal only."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_terminal()) as shown:
+        yield shown
+
+
+def size(count: float) -> str:
+    """A number of bytes in words: ``1.2 GB``."""
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if count < 1000 or unit == "TB":
+            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    raise AssertionError("unreachable")
+
+
+def duration(seconds: float) -> str:
+    """A time in words: ``2 h 05 min``, ``3 min 20 s``, ``4.2 s``."""
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def plural(count: int, noun: str, nouns: str | None = None) -> str:
+    """A count with its noun: ``1 protein``, ``12,653 proteins``."""
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"

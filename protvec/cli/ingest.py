@@ -1,0 +1,281 @@
+"""``protvec ingest``."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from protvec.cli import console
+from protvec.cli.console import duration, note, plural, size
+from protvec.cli.options import (
+    DEFAULT_DB,
+    Db,
+    Device,
+    Engine,
+    EngineOption,
+    Json,
+    Model,
+    Offline,
+    Precision,
+    PrecisionOption,
+    ResidueCodec,
+    Threads,
+)
+from protvec.errors import DatabaseError, InputError
+
+if TYPE_CHECKING:
+    from protvec.database import Database, Settings
+    from protvec.engine.base import Encoder
+    from protvec.ingest import Estimate, Plan, Report
+    from protvec.ingest.report import Tally
+    from protvec.store import Store
+
+SHOWN = 10  # skipped records that are printed; all are in --report
+
+
+def ingest(
+    files: Annotated[
+        list[str], typer.Argument(metavar="FASTA...", help="FASTA files, plain or .gz; - for standard input.")
+    ],
+    db: Db = DEFAULT_DB,
+    model: Model = None,
+    precision: PrecisionOption = Precision.auto,
+    engine: EngineOption = Engine.auto,
+    threads: Threads = None,
+    device: Device = "cpu",
+    residues: Annotated[
+        ResidueCodec | None,
+        typer.Option(
+            "--residues",
+            help="How a new database keeps residue arrays.  [default: float16]",
+            show_default=False,
+        ),
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Name stored with every record, such as AtCol-0.")] = None,
+    organism: Annotated[str | None, typer.Option(help="Organism of records whose header names none.")] = None,
+    taxid: Annotated[
+        int | None, typer.Option(min=1, help="NCBI taxonomy id of records whose header names none.")
+    ] = None,
+    update: Annotated[
+        bool, typer.Option("--update", help="Replace known proteins whose sequence or header differs.")
+    ] = False,
+    fix: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="Repair sequences that would be skipped: stops (inner * becomes X), gaps, digits (both are removed), "
+            "symbols (become X), or all. May be repeated.",
+        ),
+    ] = None,
+    skip_invalid: Annotated[
+        bool, typer.Option("--skip-invalid", help="Exit with 0 also when records were skipped.")
+    ] = False,
+    allow_nucleotides: Annotated[
+        bool, typer.Option("--allow-nucleotides", help="Do not refuse a file that looks like nucleotides.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what there is to do and what it costs; write nothing.")
+    ] = False,
+    report_file: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")
+    ] = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Embed the proteins of FASTA files and store them."""
+    from protvec import ingest as library
+    from protvec.database import Settings
+
+    settings = Settings(
+        model=model,
+        offline=offline,
+        engine=engine.value,
+        precision=precision.value,
+        threads=threads,
+        device=device,
+        notify=note,
+    )
+    options = library.Options(
+        dataset=dataset,
+        organism=organism,
+        taxid=taxid,
+        update=update,
+        fix=_fixes(fix or []),
+        nucleotides_ok=allow_nucleotides,
+    )
+    with library.open_sources(files, stdin=sys.stdin.buffer) as sources:
+        target = _Target(db, settings, residues.value if residues else None)
+        plan = library.make_plan(sources, target.store, options)
+        _show_plan(plan, str(db), new=target.store is None)
+        cost = target.estimate(plan) if plan.distinct else None
+        if cost:
+            _show_estimate(cost, db)
+        if dry_run:
+            _finish_dry_run(plan, cost, as_json=as_json, skip_invalid=skip_invalid)
+            return
+        report = _run(target.database(), plan)
+    show_report(report)
+    _deliver(report, report_file, as_json=as_json)
+    if report.skipped and not skip_invalid:
+        raise console.Stop(1)
+
+
+class _Target:
+    """The database to write to: one that is there, or one to be made once there is something to put in it."""
+
+    def __init__(self, path: Path, settings: Settings, codec: str | None) -> None:
+        from protvec.database import Database
+        from protvec.errors import DatabaseNotFoundError
+        from protvec.store import Store
+
+        self._path, self._settings = path, settings
+        self._codec = codec or "float16"
+        self._database: Database | None = None
+        self._encoder: Encoder | None = None
+        try:
+            self._database = Database(Store.open(path), settings)
+        except DatabaseNotFoundError:
+            self._checkpoint = settings.checkpoint()  # before the files are read: what fails, fails at once
+            return
+        self._check_existing(self._database.store, codec)
+
+    def _check_existing(self, store: Store, codec: str | None) -> None:
+        if self._settings.model is not None:
+            store.check_space(self._settings.checkpoint().space)
+        if codec not in (None, store.codec):
+            raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {codec}")
+
+    @property
+    def store(self) -> Store | None:
+        return self._database.store if self._database else None
+
+    def encoder(self) -> Encoder:
+        if self._database:
+            return self._database.encoder()
+        if self._encoder is None:
+            self._encoder = self._settings.encoder(self._checkpoint)
+        return self._encoder
+
+    def estimate(self, plan: Plan) -> Estimate:
+        from protvec import ingest as library
+        from protvec.store import bytes_per_residue
+
+        encoder = self.encoder()
+        codec = self.store.codec if self.store else self._codec
+        return library.estimate(plan, encoder, residue_bytes=bytes_per_residue(codec, encoder.dimension))
+
+    def database(self) -> Database:
+        if self._database is None:
+            from protvec.database import Database
+            from protvec.store import Store
+
+            store = Store.create(self._path, self._checkpoint.space, codec=self._codec)
+            self._database = Database(store, self._settings, encoder=self._encoder)
+        return self._database
+
+
+def _fixes(given: list[str]) -> frozenset[str]:
+    from protvec.fasta import FIXES
+
+    names = {name.strip() for value in given for name in value.split(",")}
+    if unknown := sorted(names - {*FIXES, "all"}):
+        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(FIXES)}, all", param_hint="--fix")
+    return frozenset(FIXES if "all" in names else names)
+
+
+def _run(database: Database, plan: Plan) -> Report:
+    from protvec.cli.watch import Watcher, stop_on_interrupt
+    from protvec.errors import IngestInterrupted
+
+    with stop_on_interrupt() as stop, console.progress() as shown:
+        try:
+            return database.run(plan, Watcher(plan, shown, stop))
+        except IngestInterrupted as interrupted:
+            report: Report = interrupted.report  # type: ignore[assignment]
+    show_report(report)
+    note("Stopped. Everything above is stored: the same command goes on from here.")
+    raise console.Stop(130)
+
+
+def _show_plan(plan: Plan, db: str, *, new: bool) -> None:
+    note(
+        f"{plural(plan.requested, 'record')} read; "
+        f"{plural(plan.rows, 'protein')} to store in {'new ' if new else ''}{db}, "
+        f"{plural(plan.distinct, 'distinct sequence')} to embed ({plural(plan.residues_to_embed, 'residue')})"
+    )
+
+
+def _show_estimate(cost: Estimate, db: Path) -> None:
+    import shutil
+
+    there = next(parent for parent in [db.absolute(), *db.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(there).free
+    speed = ""
+    if cost.seconds is not None and cost.residues_per_second is not None:
+        speed = f"about {duration(cost.seconds)} at {cost.residues_per_second:,.0f} residues/s, and "
+    note(f"Estimate: {speed}{size(cost.bytes)} on disk ({size(free)} free)")
+    if cost.bytes > free:
+        raise DatabaseError(f"{db}: this needs about {size(cost.bytes)}, and {size(free)} are free on that disk")
+
+
+def show_report(report: Report) -> None:
+    """The report in a few lines, on standard error."""
+    note(
+        f"{report.added:,} added, {report.reused:,} reused, {report.updated:,} updated, "
+        f"{report.unchanged:,} unchanged, {len(report.skipped):,} skipped "
+        f"of {plural(report.requested, 'record')} in {duration(report.seconds)}{_speed(report)}"
+    )
+    _show_details(report)
+
+
+def _speed(report: Report) -> str:
+    if not report.embedded_residues:
+        return ""
+    rate = report.embedded_residues / max(report.seconds, 1e-9)
+    return (
+        f"; {plural(report.embedded_residues, 'residue')} embedded ({report.precision}, {report.engine}), {rate:,.0f}/s"
+    )
+
+
+def _show_details(tally: Tally) -> None:
+    """What was not plain: repeats, cleaning, skipped records."""
+    if tally.repeated:
+        note(f"  {plural(tally.repeated, 'record')} repeated, id and sequence alike: stored once")
+    if tally.stale:
+        note(f"  {plural(tally.stale, 'protein')} with other metadata than stored; --update replaces it")
+    for change, count in tally.changes.most_common():
+        note(f"  {plural(count, 'sequence')} cleaned: {change}")
+    for skipped in tally.skipped[:SHOWN]:
+        console.warn(f"skipped {skipped}")
+    if len(tally.skipped) > SHOWN:
+        note(f"  … and {len(tally.skipped) - SHOWN:,} more skipped; --report FILE lists all:")
+        for reason, count in tally.reasons.most_common(SHOWN):
+            note(f"    {count:,} x {reason}")
+
+
+def _finish_dry_run(plan: Plan, cost: Estimate | None, *, as_json: bool, skip_invalid: bool) -> None:
+    _show_details(plan)
+    if as_json:
+        counts = {name: getattr(plan, name) for name in ("requested", "added", "reused", "updated", "unchanged")}
+        counts |= {
+            "skipped": len(plan.skipped),
+            "distinct": plan.distinct,
+            "residues": plan.residues_to_embed,
+        }
+        estimate = {} if cost is None else dataclasses.asdict(cost)
+        print(json.dumps(counts | {"estimate": estimate}))
+    if plan.skipped and not skip_invalid:
+        raise console.Stop(1)
+
+
+def _deliver(report: Report, file: Path | None, *, as_json: bool) -> None:
+    text = json.dumps(report.to_dict(), ensure_ascii=False)
+    if file:
+        file.write_text(text + "\n", encoding="utf-8")
+    if as_json:
+        print(text)

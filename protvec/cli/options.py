@@ -1,0 +1,67 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+
+class Precision(str, Enum):
+    """Arithmetic to embed in."""
+
+    auto = "auto"
+    fp32 = "fp32"
+    bf16 = "bf16"
+    int8 = "int8"
+
+
+class Engine(str, Enum):
+    """What runs the model."""
+
+    auto = "auto"
+    openvino = "openvino"
+    torch = "torch"
+
+
+class ResidueCodec(str, Enum):
+    """How residue arrays are kept."""
+
+    float16 = "float16"
+    none = "none"
+
+
+DEFAULT_DB = Path("protvec.lancedb")
+
+Db: TypeAlias = Annotated[Path, typer.Option("--db", envvar="PROTVEC_DB", help="The database, a directory.")]
+Model: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR",
+        help="A model of `protvec models`, or a checkpoint directory. "
+        "By default the one recorded in the database; for a new database ankh-base.",
+    ),
+]
+Offline: TypeAlias = Annotated[bool, typer.Option("--offline", envvar="HF_HUB_OFFLINE", help="Never fetch weights.")]
+PrecisionOption: TypeAlias = Annotated[
+    Precision,
+    typer.Option("--precision", help="Arithmetic to embed in; auto takes the best for this machine."),
+]
+EngineOption: TypeAlias = Annotated[Engine, typer.Option("--engine", help="What runs the model.")]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads to embed with; by default all that are ours to use."),
+]
+Device: TypeAlias = Annotated[str, typer.Option("--device", help="cpu, or a torch device such as cuda.")]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Where: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="SQL",
+        help="Condition on the metadata, such as \"organism = 'Zea mays' AND length < 500\".",
+    ),
+]

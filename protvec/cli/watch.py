@@ -1,0 +1,66 @@
+"""Progress of an ingest on standard error, and Ctrl-C between two commits."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from protvec.cli import console
+from protvec.cli.console import duration, note
+from protvec.ingest import Observer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+    from protvec.ingest import Plan
+
+NOTE_EVERY = 60.0  # seconds between two lines of progress where there is no terminal
+
+
+@contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one ends the program at once."""
+    stop = threading.Event()
+
+    def asked(signum: int, frame: object) -> None:  # noqa: ARG001
+        stop.set()
+        note("Stopping after this commit; once more to stop at once.")
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, asked)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class Watcher(Observer):
+    """Draws the progress of a run, and stops it when asked."""
+
+    def __init__(self, plan: Plan, shown: Progress, stop: threading.Event) -> None:
+        self._stop = stop
+        self._shown = shown
+        self._total = max(plan.residues_to_embed, 1)
+        self._done = 0
+        self._started = self._noted = time.monotonic()
+        self._task = shown.add_task("Embedding", total=self._total, rate="")
+
+    def advanced(self, proteins: int, residues: int) -> None:  # noqa: ARG002
+        """Move the bar, or say a line now and then."""
+        self._done += residues
+        now = time.monotonic()
+        rate = self._done / max(now - self._started, 1e-9)
+        self._shown.update(self._task, completed=self._done, rate=f"{rate:,.0f} residues/s")
+        if not console.is_terminal() and now - self._noted >= NOTE_EVERY and rate:
+            self._noted = now
+            left = duration((self._total - self._done) / rate)
+            note(f"{self._done:,} of {self._total:,} residues, {rate:,.0f} residues/s, {left} left")
+
+    def should_stop(self) -> bool:
+        """Whether Ctrl-C was pressed."""
+        return self._stop.is_set()

@@ -1,0 +1,433 @@
+"""The one object that a program uses: a database of proteins, with the model that its vectors are of."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from protvec import models
+from protvec.engine.base import Encoder, embed
+from protvec.errors import QueryError
+from protvec.search import nearest
+from protvec.search.query import as_queries
+from protvec.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from protvec.fasta import Record
+    from protvec.ingest import Estimate, Observer, Plan, Report
+    from protvec.search import Hits, Query
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How a database gets and runs its model.
+
+    Attributes:
+        model: A name of the model table or a checkpoint directory; None means the one recorded in the database.
+        offline: Never fetch weights.
+        engine: ``auto``, ``openvino`` or ``torch``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``int8``.
+        threads: Threads to embed with; None means all that this process may use.
+        device: ``cpu`` or a torch device such as ``cuda``.
+        notify: Called with a line of text where the user should know something, such as a licence.
+    """
+
+    model: str | Path | None = None
+    offline: bool = False
+    engine: str = "auto"
+    precision: str = "auto"
+    threads: int | None = None
+    device: str = "cpu"
+    notify: Callable[[str], None] | None = None
+
+    def checkpoint(self, recorded: str | None = None) -> models.Checkpoint:
+        """The weights, fetched if they are not here and may be.
+
+        Raises:
+            ModelError: there is no such model, or its weights cannot be had.
+        """
+        wanted = self.model or recorded or models.DEFAULT_MODEL
+        return models.obtain(wanted, offline=self.offline, notify=self.notify)
+
+    def encoder(self, checkpoint: models.Checkpoint) -> Encoder:
+        """An engine that runs the weights.
+
+        Raises:
+            EngineError: it cannot run as asked on this machine.
+        """
+        from protvec import engine
+
+        return engine.load(
+            checkpoint,
+            engine=self.engine,
+            precision=self.precision,
+            threads=self.threads,
+            device=self.device,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Protein:
+    """One protein of a database.
+
+    Attributes:
+        id: Its id, byte for byte as in the FASTA file.
+        sequence: Its residues.
+        vector: ndarray, shape=(D,), dtype=float32: the mean over residues, as the model gives it.
+        metadata: Every other column by name.
+    """
+
+    id: str
+    sequence: str
+    vector: NDArray[np.float32]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def description(self) -> str | None:
+        """What the header says it is."""
+        value: str | None = self.metadata.get("description")
+        return value
+
+    @property
+    def header(self) -> str:
+        """The header line after the id, as given."""
+        return str(self.metadata.get("header") or "")
+
+    def to_fasta(self, *, width: int = 60) -> str:
+        """The record as FASTA text, ending in a line end."""
+        lines = [f">{self.id} {self.header}".rstrip()]
+        lines += [self.sequence[i : i + width] for i in range(0, len(self.sequence), width)]
+        return "\n".join(lines) + "\n"
+
+    def to_dict(self, *, vector: bool = True) -> dict[str, Any]:
+        """All of it as plain values."""
+        plain = {"id": self.id, "sequence": self.sequence, **self.metadata}
+        return plain | {"vector": self.vector.tolist()} if vector else plain
+
+
+class Database:
+    """A database of proteins: a directory that LanceDB reads, with vectors of one model.
+
+    Keep one open for the life of a program. It may be used from several threads at once, and it sees what
+    another process adds, after about a second. The model is loaded when a sequence first has to be embedded;
+    searches by id or by vector never need it.
+
+    Example:
+        >>> db = protvec.open("plants.lancedb")                  # doctest: +SKIP
+        >>> for hit in db.search("MKTAYIAKQRQISFVKSHFSRQ", k=3):  # doctest: +SKIP
+        ...     print(hit.target, hit.score, hit.metadata["description"])
+    """
+
+    def __init__(self, store: Store, settings: Settings | None = None, *, encoder: Encoder | None = None) -> None:
+        self.store = store
+        self.settings = settings or Settings()
+        self._encoder = encoder
+        self._lock = threading.Lock()
+
+    @property
+    def path(self) -> str:
+        """Absolute path of the database."""
+        return self.store.path
+
+    def encoder(self) -> Encoder:
+        """The model of this database, loaded once.
+
+        Raises:
+            ModelError: its weights cannot be had.
+            SpaceMismatchError: the weights are not those that this database's vectors were made with.
+            EngineError: it cannot run as asked on this machine.
+        """
+        with self._lock:
+            if self._encoder is None:
+                checkpoint = self.settings.checkpoint(self.store.space.model)
+                self.store.check_space(checkpoint.space)
+                self._encoder = self.settings.encoder(checkpoint)
+            return self._encoder
+
+    # -- putting in and taking out ---------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        files: str | Path | Sequence[str | Path],
+        *,
+        dataset: str | None = None,
+        organism: str | None = None,
+        taxid: int | None = None,
+        update: bool = False,
+        fix: Collection[str] = (),
+        nucleotides_ok: bool = False,
+        observer: Observer | None = None,
+    ) -> Report:
+        """Read FASTA files, embed what is new, and store it.
+
+        Args:
+            files: FASTA files, plain or gzip.
+            dataset: Name stored with every record.
+            organism: Organism of records whose header names none.
+            taxid: NCBI taxonomy identifier of records whose header names none.
+            update: Replace known proteins whose sequence or metadata differs.
+            fix: Repairs (``protvec.fasta.FIXES``) for sequences that would be skipped.
+            nucleotides_ok: Do not refuse a file that looks like nucleotides.
+            observer: Sees progress and may stop the run.
+
+        Returns:
+            The report: added, reused, updated, unchanged, and skipped with reasons.
+
+        Raises:
+            FastaError: a file cannot be read, or two records with one id differ; nothing was stored.
+            IngestInterrupted: the observer asked to stop; it carries the report of what is stored.
+        """
+        from protvec import ingest
+
+        options = ingest.Options(
+            dataset=dataset,
+            organism=organism,
+            taxid=taxid,
+            update=update,
+            fix=frozenset(fix),
+            nucleotides_ok=nucleotides_ok,
+        )
+        paths = [files] if isinstance(files, str | Path) else list(files)
+        with ingest.open_sources(paths) as sources:
+            return self.run(ingest.make_plan(sources, self.store, options), observer)
+
+    def run(self, plan: Plan, observer: Observer | None = None) -> Report:
+        """Do what a plan says: see ``protvec.ingest.run``."""
+        from protvec import ingest
+
+        return ingest.run(plan, self.store, self.encoder() if plan.distinct else None, observer)
+
+    def estimate(self, plan: Plan) -> Estimate:
+        """What a plan will cost on this machine: see ``protvec.ingest.estimate``."""
+        from protvec import ingest
+
+        return ingest.estimate(plan, self.encoder(), residue_bytes=self.store.bytes_per_residue)
+
+    def delete(self, ids: Sequence[str] | None = None, *, where: str | None = None) -> int:
+        """Remove proteins by id or by condition, and the residue arrays that no other protein shares.
+
+        Returns:
+            How many proteins were removed.
+
+        Raises:
+            QueryError: neither ids nor a condition, or both.
+            ProteinNotFoundError: an id is not there; nothing was removed.
+            FilterError: the condition is no SQL, or names a column that is not there.
+        """
+        if (ids is None) == (where is None):
+            raise QueryError("say what to delete: ids, or a condition, not both")
+        return self.store.delete(ids=ids, where=where)
+
+    # -- looking up ------------------------------------------------------------------------------------------
+
+    def get(self, id: str) -> Protein:
+        """One protein by id.
+
+        Raises:
+            ProteinNotFoundError: it is not there; the message names similar ids.
+        """
+        return self.get_many([id])[0]
+
+    def get_many(self, ids: Sequence[str]) -> list[Protein]:
+        """Several proteins by id, in the order of the ids.
+
+        Raises:
+            ProteinNotFoundError: one is not there.
+        """
+        return _proteins(self.store.get(ids))
+
+    def residues(self, id: str) -> NDArray[np.float32]:
+        """The per-residue array of one protein.
+
+        Returns:
+            ndarray, shape=(L, D), dtype=float32, as exact as the database's codec.
+
+        Raises:
+            ProteinNotFoundError: it is not there.
+            DatabaseError: the database keeps no residue arrays.
+        """
+        return self.store.residues([id])[id]
+
+    def info(self) -> dict[str, Any]:
+        """Counts, sizes, model, datasets and versions, as plain values."""
+        return self.store.info()
+
+    def __len__(self) -> int:
+        return self.store.count()
+
+    def __contains__(self, id: object) -> bool:
+        return isinstance(id, str) and id in self.store.known([id])
+
+    # -- searching -------------------------------------------------------------------------------------------
+
+    def search(
+        self,
+        query: str | Query | Record,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins most like a sequence.
+
+        Args:
+            query: Residues, or a record of ``protvec.fasta.read``.
+            k: How many hits at most.
+            where: SQL condition on the metadata, such as ``"organism = 'Zea mays' AND length < 500"``.
+            min_score: Leave out hits below this cosine.
+            exclude_self: Leave out the query itself: the protein of its id or, for a bare sequence, of its sequence.
+            columns: Metadata columns of the hits; by default length, gene, organism and description.
+
+        Raises:
+            QueryError: the sequence or a setting cannot be used.
+            FilterError: the condition is no SQL, or names a column that is not there.
+            ModelError: the weights of the model cannot be had.
+        """
+        (hits,) = self.search_many(
+            [query], k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns
+        )
+        return hits
+
+    def search_many(
+        self,
+        queries: Iterable[str | Query | Record],
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[Hits]:
+        """The hits of each of many sequences, in their order, as they become ready. See ``search``."""
+        nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)  # before the model is loaded
+        pending: list[Query] = []
+
+        def sequences() -> Iterator[str]:
+            for query in as_queries(queries):
+                pending.append(query)
+                yield query.sequence
+
+        for embedding in embed(self.encoder(), sequences()):
+            query = pending.pop(0)
+            condition = _and(where, _not_itself(query)) if exclude_self else where
+            yield nearest.search_vector(
+                self.store,
+                embedding.vector,
+                query=query.id,
+                k=k,
+                where=condition,
+                min_score=min_score,
+                columns=columns,
+            )
+
+    def search_id(
+        self,
+        id: str,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins most like one of the database. Needs no model. See ``search``.
+
+        Raises:
+            ProteinNotFoundError: it is not there; the message names similar ids.
+        """
+        protein = self.get(id)
+        condition = _and(where, f"id != {_quoted(id)}") if exclude_self else where
+        return self.search_vector(protein.vector, query=id, k=k, where=condition, min_score=min_score, columns=columns)
+
+    def search_vector(
+        self,
+        vector: NDArray[np.float32],
+        *,
+        query: str = "vector",
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins whose vectors are nearest to a vector. Needs no model. See ``search``.
+
+        Args:
+            vector: ndarray, shape=(D,).
+            query: Name of the query in the hits.
+            k: As for ``search``, like the rest.
+            where: A condition.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+
+        Raises:
+            QueryError: the vector has another length, or is zero or not finite.
+        """
+        return nearest.search_vector(
+            self.store, vector, query=query, k=k, where=where, min_score=min_score, columns=columns
+        )
+
+
+def open(path: str | Path, **settings: Any) -> Database:  # noqa: ANN401
+    """Open a database that is there.
+
+    Args:
+        path: The directory.
+        **settings: See ``Settings``: model, offline, engine, precision, threads, device, notify.
+
+    Raises:
+        DatabaseNotFoundError: there is nothing at the path.
+        DatabaseFormatError: it is not a protvec database, or one of a newer version.
+        TypeError: an unknown setting.
+    """
+    return Database(Store.open(path), Settings(**settings))
+
+
+def create(path: str | Path, *, residues: str = "float16", **settings: Any) -> Database:  # noqa: ANN401
+    """Make a new, empty database for the vectors of one model.
+
+    Args:
+        path: The directory; its parents are made.
+        residues: How residue arrays are kept: ``float16``, or ``none`` to keep vectors only.
+        **settings: See ``Settings``; ``model`` is a name or a checkpoint directory, by default ``ankh-base``.
+
+    Raises:
+        DatabaseExistsError: there is something at the path.
+        ModelError: there is no such model, or its weights cannot be had.
+    """
+    chosen = Settings(**settings)
+    checkpoint = chosen.checkpoint()
+    return Database(Store.create(path, checkpoint.space, codec=residues), chosen)
+
+
+def _proteins(table: pa.Table) -> list[Protein]:
+    vectors = table["vector"].combine_chunks()
+    matrix = np.asarray(vectors.values.to_numpy(zero_copy_only=False), dtype=np.float32)
+    matrix = matrix.reshape(len(table), -1) if len(table) else matrix
+    rows = table.drop_columns(["vector"]).to_pylist()
+    return [Protein(row.pop("id"), row.pop("sequence"), vector, row) for row, vector in zip(rows, matrix, strict=True)]
+
+
+def _not_itself(query: Query) -> str:
+    """The condition that leaves out the query: by its id where it has one, by its sequence where not."""
+    from protvec.store import digest
+
+    return f"id != {_quoted(query.id)}" if query.named else f"digest != {_quoted(digest(query.sequence))}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _and(where: str | None, condition: str) -> str:
+    return f"({where}) AND {condition}" if where else condition

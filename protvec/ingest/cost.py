@@ -1,0 +1,105 @@
+"""How long an ingest will take and how much it will store, from a short measurement on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from protvec.engine.base import Encoder
+    from protvec.ingest.plan import Plan
+
+ROW_OVERHEAD = 64  # bytes of a row beside its text and its vector: lengths, offsets, validity
+WORTH_MEASURING = 30_000  # residues; a smaller ingest is done before an estimate would be read
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an ingest will cost.
+
+    Attributes:
+        seconds: Time to embed, in seconds; None where it was not worth measuring.
+        residues_per_second: The rate at the input's own lengths; None likewise.
+        bytes: What the database will grow by, in bytes.
+    """
+
+    seconds: float | None
+    residues_per_second: float | None
+    bytes: int
+
+
+def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float) -> int:
+    """Bytes that the database will grow by.
+
+    Args:
+        plan: What is to be stored.
+        dimension: D.
+        residue_bytes: Bytes that the residue codec takes for one residue.
+    """
+    rows = plan.rows * (4 * dimension + ROW_OVERHEAD) + plan.text_bytes
+    return round(rows + plan.residues_to_embed * residue_bytes)
+
+
+def estimate(plan: Plan, encoder: Encoder, *, residue_bytes: float, budget: float = 4.0) -> Estimate:
+    """Time a few of the sequences to embed and extend that to all of them.
+
+    The time of a sequence of L residues is taken as ``a L + b L²``: the layers' products and the attention.
+    Both are fitted on a shorter and a longer half of the sample.
+
+    Args:
+        plan: What is to be embedded.
+        encoder: The engine that will do it.
+        residue_bytes: Bytes that the residue codec takes for one residue.
+        budget: About how many seconds the measurement may take.
+    """
+    size = estimate_bytes(plan, dimension=encoder.dimension, residue_bytes=residue_bytes)
+    if plan.residues_to_embed < WORTH_MEASURING:
+        return Estimate(None, None, size)
+    lengths = np.asarray(plan.lengths, dtype=np.float64)
+    linear, quadratic = _fit(_measure(plan.sample, encoder, budget))
+    seconds = float(linear * lengths.sum() + quadratic * (lengths**2).sum())
+    return Estimate(seconds, float(lengths.sum()) / seconds, size)
+
+
+def _measure(sample: Sequence[str], encoder: Encoder, budget: float) -> list[tuple[float, float, float]]:
+    """(sum of L, sum of L², seconds) of some runs over the shorter half and the longer half, in turn."""
+    ordered = sorted(sample, key=len)
+    middle = len(ordered) // 2
+    # Not the very longest: one giant would use up the budget and say little about the others.
+    halves = [ordered[:middle] or ordered, ordered[middle : max(middle + 1, len(ordered) * 95 // 100)]]
+    _timed(encoder, halves[0][:1])  # the first run pays for warming up
+    runs: list[tuple[float, float, float]] = []
+    end = time.perf_counter() + budget
+    size = 4  # sequences a run: more when a run is over too soon to be timed well
+    while len(runs) < 2 or time.perf_counter() < end:
+        half = halves[len(runs) % 2]
+        runs.append(_timed(encoder, half[:: max(1, len(half) // size)]))
+        if runs[-1][2] < budget / 20:
+            size *= 2
+    return runs
+
+
+def _timed(encoder: Encoder, sequences: Sequence[str]) -> tuple[float, float, float]:
+    start = time.perf_counter()
+    for _ in encoder.encode(sequences):
+        pass
+    seconds = time.perf_counter() - start
+    return float(sum(map(len, sequences))), float(sum(len(s) ** 2 for s in sequences)), seconds
+
+
+def _fit(runs: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Least squares for seconds = a ΣL + b ΣL², neither below zero."""
+    linear, quadratic, seconds = np.asarray(runs, dtype=np.float64).T
+    weight = 1.0 / seconds  # relative errors count, so that a long run does not outweigh the others
+    system = np.stack([linear, quadratic], axis=1) * weight[:, None]
+    (a, b), *_ = np.linalg.lstsq(system, seconds * weight, rcond=None)
+    if b < 0:
+        return float(seconds.sum() / linear.sum()), 0.0
+    if a < 0:
+        return 0.0, float(seconds.sum() / quadratic.sum())
+    return float(a), float(b)

@@ -1,0 +1,188 @@
+"""One stream of records from many sources, and what is to become of each: the same for plan and run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from protvec import headers
+from protvec.errors import FastaError
+from protvec.fasta import Record, Rejected
+from protvec.ingest.report import Changed, Skipped
+from protvec.store import digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from protvec.ingest.report import Tally
+    from protvec.ingest.sources import Source
+    from protvec.store import Known, Store
+
+BATCH = 500  # records looked up in the database at a time
+_SAID_BY_THE_USER = ("dataset", "organism", "taxid")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How an ingest treats records.
+
+    Attributes:
+        dataset: Name stored with every record, such as ``AtCol-0``.
+        organism: Organism of records whose header names none.
+        taxid: NCBI taxonomy identifier of records whose header names none.
+        update: Replace known proteins whose sequence or metadata differs.
+        fix: Names of repairs (``fasta.FIXES``) for sequences that would be skipped.
+        nucleotides_ok: Do not refuse a file that looks like nucleotides.
+    """
+
+    dataset: str | None = None
+    organism: str | None = None
+    taxid: int | None = None
+    update: bool = False
+    fix: frozenset[str] = frozenset()
+    nucleotides_ok: bool = False
+
+
+@dataclass(slots=True)
+class Job:
+    """A record that becomes a row.
+
+    Attributes:
+        fate: The count of the report that it goes to.
+        row: The row but for its vector.
+        vector: ndarray, shape=(D,), where the database has one of this sequence.
+        embed: Whether this job is the one that embeds its sequence.
+    """
+
+    fate: Literal["added", "reused", "updated"]
+    row: dict[str, Any]
+    vector: NDArray[np.float32] | None
+    embed: bool
+
+    @property
+    def digest(self) -> str:
+        """Digest of the sequence."""
+        return str(self.row["digest"])
+
+    @property
+    def sequence(self) -> str:
+        """The residues."""
+        return str(self.row["sequence"])
+
+
+def jobs(sources: Sequence[Source], store: Store | None, options: Options, tally: Tally) -> Iterator[Job]:
+    """Every record that becomes a row, in order; the others go to ``tally`` at once.
+
+    Raises:
+        FastaError: a file cannot be read, or two records with one id differ.
+    """
+    claimed: set[str] = set()  # digests that a job of this stream embeds
+    for batch in _batched(_unique(sources, options, tally), BATCH):
+        known = store.known([record.id for record in batch]) if store else {}
+        wanted = []
+        for record in batch:
+            row = make_row(record, options)
+            before = known.get(record.id)
+            if before is None or _replaces(record, row, before, options.update, tally):
+                wanted.append((row, before))
+        vectors = store.vectors(list({row["digest"] for row, _ in wanted})) if store and wanted else {}
+        for row, before in wanted:
+            yield _job(row, before, vectors, claimed)
+
+
+def make_row(record: Record, options: Options) -> dict[str, Any]:
+    """The row of a record, but for its vector; what the header says comes before what the options say."""
+    meta = headers.parse(record.id, record.description)
+    return {
+        "id": record.id,
+        "digest": digest(record.sequence),
+        "sequence": record.sequence,
+        "length": len(record.sequence),
+        "description": meta.description,
+        "header": record.description,
+        "gene": meta.gene,
+        "symbols": list(meta.symbols),
+        "locus": meta.locus,
+        "transcript": meta.transcript,
+        "organism": meta.organism or options.organism,
+        "taxid": options.taxid if meta.taxid is None else meta.taxid,
+        "accession": meta.accession,
+        "source": meta.source,
+        "dataset": options.dataset,
+        "location": meta.location,
+    }
+
+
+def _unique(sources: Sequence[Source], options: Options, tally: Tally) -> Iterator[Record]:
+    seen: dict[str, tuple[str, str, int]] = {}  # id -> sequence digest, file, line
+    for source in sources:
+        for item in source.read(fix=options.fix, nucleotides_ok=options.nucleotides_ok):
+            tally.requested += 1
+            if isinstance(item, Rejected):
+                tally.skipped.append(Skipped(item.id, item.file, item.line, item.reason))
+                continue
+            if item.changes:
+                tally.changed.append(Changed(item.id, item.file, item.line, item.changes))
+            if _repeats(item, seen):
+                tally.repeated += 1
+                tally.unchanged += 1
+            else:
+                yield item
+
+
+def _repeats(record: Record, seen: dict[str, tuple[str, str, int]]) -> bool:
+    key = digest(record.sequence)
+    first, file, line = seen.setdefault(record.id, (key, record.file, record.line))
+    if (file, line) == (record.file, record.line):
+        return False
+    if first != key:
+        raise FastaError(
+            f"id {record.id!r} occurs again with another sequence; it was first at {file}:{line}. "
+            "Ids must be unique: rename or remove one",
+            file=record.file,
+            line=record.line,
+        )
+    return True
+
+
+def _replaces(record: Record, row: dict[str, Any], before: Known, update: bool, tally: Tally) -> bool:
+    """Whether the record replaces the row that its id has; where it does not, it is counted here."""
+    for column in _SAID_BY_THE_USER:
+        if row[column] is None:  # not said this time is no reason to forget it
+            row[column] = before.row[column]
+    same_sequence = before.digest == row["digest"]
+    same_row = same_sequence and all(before.row[column] == value for column, value in row.items())
+    if update and not same_row:
+        return True
+    if same_sequence:
+        tally.unchanged += 1
+        tally.stale += not same_row
+    else:
+        reason = "the database has another sequence under this id; --update replaces it"
+        tally.skipped.append(Skipped(record.id, record.file, record.line, reason))
+    return False
+
+
+def _job(row: dict[str, Any], before: Known | None, vectors: dict[str, NDArray[np.float32]], claimed: set[str]) -> Job:
+    key = row["digest"]
+    vector = vectors.get(key)
+    embed = vector is None and key not in claimed
+    if embed:
+        claimed.add(key)
+    if before is not None:
+        return Job("updated", row, vector, embed)
+    return Job("added" if embed else "reused", row, vector, embed)
+
+
+def _batched(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
+    batch: list[Record] = []
+    for record in records:
+        batch.append(record)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,109 @@
+"""What an ingest did, record by record where something was not plain."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record that was not stored, and why."""
+
+    id: str
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.id or '(no id)'}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A record whose sequence was cleaned, and how."""
+
+    id: str
+    file: str
+    line: int
+    changes: tuple[str, ...]
+
+
+@dataclass
+class Tally:
+    """How many records met which fate. Every record meets exactly one.
+
+    Attributes:
+        requested: Records read.
+        added: New proteins whose sequence was embedded.
+        reused: New proteins whose sequence was known already, under another id; nothing was embedded.
+        updated: Known proteins that were replaced (``update=True``): another sequence or other metadata.
+        unchanged: Known proteins, left as they are; among them ``repeated``.
+        repeated: Records that occur again, id and sequence alike, within this input.
+        stale: Among ``unchanged``: proteins whose stored metadata differs from the input's.
+        skipped: Records that were not stored, with the reason.
+        changed: Records whose sequence was cleaned, with what was done; they are counted above as well.
+    """
+
+    requested: int = 0
+    added: int = 0
+    reused: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    repeated: int = 0
+    stale: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+    changed: list[Changed] = field(default_factory=list)
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every requested record is accounted for."""
+        done = self.added + self.reused + self.updated + self.unchanged + len(self.skipped)
+        return done == self.requested
+
+    @property
+    def reasons(self) -> Counter[str]:
+        """How often each kind of reason for skipping occurred (positions and symbols left out)."""
+        return Counter(skipped.reason.split(" at position")[0] for skipped in self.skipped)
+
+    @property
+    def changes(self) -> Counter[str]:
+        """How many records each kind of cleaning touched."""
+        return Counter(change for record in self.changed for change in record.changes)
+
+
+@dataclass
+class Report(Tally):
+    """What an ingest did.
+
+    Attributes:
+        database: Path of the database.
+        files: The inputs, as the user named them.
+        model: Name of the model.
+        engine: Engine that ran it; None where nothing had to be embedded.
+        precision: Arithmetic that it ran in; None where nothing had to be embedded.
+        embedded: Distinct sequences embedded.
+        embedded_residues: Residues embedded.
+        seconds: Time from start to end.
+        interrupted: Whether it stopped on request; running it again continues.
+    """
+
+    database: str = ""
+    files: list[str] = field(default_factory=list)
+    model: str = ""
+    engine: str | None = None
+    precision: str | None = None
+    embedded: int = 0
+    embedded_residues: int = 0
+    seconds: float = 0.0
+    interrupted: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain values, ready for JSON."""
+        plain = asdict(self)
+        plain["skipped"] = [asdict(skipped) for skipped in self.skipped]
+        plain["changed"] = [asdict(changed) | {"changes": list(changed.changes)} for changed in self.changed]
+        plain["skipped_by_reason"] = dict(self.reasons)
+        plain["changed_by_kind"] = dict(self.changes)
+        return plain

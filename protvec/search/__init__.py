@@ -1,0 +1,8 @@
+"""Query to hits: what a query may be, the nearest proteins of a vector, and their table."""
+
+from __future__ import annotations
+
+from protvec.search.hits import Hit, Hits
+from protvec.search.query import Query, parse_query, read_queries
+
+__all__ = ["Hit", "Hits", "Query", "parse_query", "read_queries"]

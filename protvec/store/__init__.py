@@ -1,0 +1,35 @@
+"""The only code that knows LanceDB: schemas, commits, the residue codec, exact search, maintenance.
+
+A database is a directory of two Lance tables, ``proteins`` and ``residues``, that any LanceDB client
+reads; ``docs/storage.md`` describes them. Nothing here imports torch, and importing this package
+loads neither lance nor pyarrow.
+"""
+
+from __future__ import annotations
+
+from protvec.store.codec import CODECS, Codec, bytes_per_residue
+from protvec.store.digest import digest
+from protvec.store.schema import (
+    METADATA_COLUMNS,
+    PROTEIN_COLUMNS,
+    SCHEMA_VERSION,
+    SUMMARY_COLUMNS,
+    ProteinRow,
+    protein_table,
+)
+from protvec.store.store import Known, Store
+
+__all__ = [
+    "CODECS",
+    "METADATA_COLUMNS",
+    "PROTEIN_COLUMNS",
+    "SCHEMA_VERSION",
+    "SUMMARY_COLUMNS",
+    "Codec",
+    "Known",
+    "ProteinRow",
+    "Store",
+    "bytes_per_residue",
+    "digest",
+    "protein_table",
+]

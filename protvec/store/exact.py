@@ -1,0 +1,147 @@
+"""Exact search by cosine, equal to a NumPy oracle in order and score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.errors import QueryError
+from protvec.store.filters import check_columns, enclosed
+from protvec.store.tables import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+    from lance import LanceDataset
+    from numpy.typing import NDArray
+
+# Lance computes distances in float32; measured error of a cosine: 2.4e-7 at D = 256 and 768. Rows this close
+# to the k-th are candidates too, and float64 decides between them.
+_MARGIN = 4e-6
+_SPARE = 16
+# One scan answers this many queries: 64 cost about as much as 10 alone.
+QUERIES_PER_SCAN = 64
+
+
+def query_matrix(vectors: object, dimension: int) -> NDArray[np.float32]:
+    """Check query vectors.
+
+    Returns:
+        ndarray, shape=(N, D), dtype=float32.
+
+    Raises:
+        QueryError: The wrong dimension, not finite, or zero: a cosine is not defined.
+    """
+    try:
+        queries = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise QueryError(f"not a query vector: {error}") from error
+    if not queries.size and len(queries.shape) == 1:
+        queries = queries.reshape(0, dimension)
+    if queries.ndim != 2 or queries.shape[1] != dimension:
+        raise QueryError(f"query vectors of shape {queries.shape[1:]}: this database has ({dimension},)")
+    if not np.isfinite(queries).all():
+        raise QueryError("a query vector has values that are not finite (NaN or infinite)")
+    if not queries.any(axis=1).all():
+        raise QueryError("a query vector is zero: it has no direction to compare")
+    return queries
+
+
+def search(
+    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
+) -> Iterator[pa.Table]:
+    """The k rows nearest to each query, best first; equal scores by id.
+
+    Args:
+        dataset: A handle on ``proteins``.
+        queries: ndarray, shape=(N, D), dtype=float32, checked.
+        k: Rows for each query; fewer where the table or the filter has fewer.
+        where: The user's filter.
+        columns: Columns of the result, between ``id`` and ``score`` (float64).
+
+    Yields:
+        One table for each query, in order.
+    """
+    if k < 1:
+        raise QueryError(f"k is {k}: ask for at least 1 hit")
+    wanted = check_columns(dataset, list(dict.fromkeys(["id", *columns])))
+    fetched = list(dict.fromkeys([*wanted, "vector"]))
+    for start in range(0, len(queries), QUERIES_PER_SCAN):
+        chunk = queries[start : start + QUERIES_PER_SCAN]
+        for query, rows in zip(chunk, _candidates(dataset, chunk, k=k, where=where, columns=fetched), strict=True):
+            yield _ranked(rows, query).slice(0, k).select([*wanted, "score"])
+
+
+def _candidates(
+    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
+) -> list[pa.Table]:
+    """For each query, rows that surely include its k best, whichever way ties at the cut-off are broken."""
+    rows = dataset.count_rows()
+    found: list[pa.Table] = [_nearest(dataset, queries[:0], k=1, where=where, columns=columns)] * len(queries)
+    pending = list(range(len(queries))) if rows else []
+    limit = k + _SPARE
+    while pending:
+        limit = min(limit, rows)
+        table = _nearest(dataset, queries[pending], k=limit, where=where, columns=columns)
+        asked = table["query_index"].to_numpy()
+        for i, query in enumerate(pending):
+            found[query] = table.filter(asked == i)
+        pending = [query for query in pending if not _is_complete(found[query], k=k, limit=limit, rows=rows)]
+        limit *= 4
+    return found
+
+
+def _is_complete(table: pa.Table, *, k: int, limit: int, rows: int) -> bool:
+    """Whether no row outside the table can belong to the k best."""
+    if table.num_rows < limit or limit >= rows:
+        return True
+    distances = np.sort(table["_distance"].to_numpy())
+    return bool(distances[-1] > distances[k - 1] + _MARGIN)
+
+
+def _nearest(
+    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
+) -> pa.Table:
+    """One exact scan for all queries: the columns, ``_distance`` and ``query_index``."""
+    import pyarrow as pa
+
+    if not len(queries):  # nothing is scanned, but a wrong filter is an error all the same
+        empty = read(dataset, where=enclosed(where), user=where, columns=list(columns), limit=0)
+        return empty.append_column("_distance", pa.array([], pa.float32())).append_column(
+            "query_index", pa.array([], pa.int32())
+        )
+    nearest = {"column": "vector", "q": queries, "k": k, "metric": "cosine", "use_index": False}
+    table = read(
+        dataset,
+        where=enclosed(where),
+        user=where,
+        columns=[*columns, "_distance"],
+        nearest=nearest,
+        prefilter=True,
+    )
+    if "query_index" not in table.column_names:  # lance leaves it out for a single query
+        table = table.append_column("query_index", pa.array(np.zeros(table.num_rows, np.int32)))
+    return table
+
+
+def _ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
+    """The rows with their ``score``, best first, then by id."""
+    import pyarrow as pa
+
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, len(query))
+    scored = rows.append_column("score", pa.array(cosines(vectors, query)))
+    return scored.sort_by([("score", "descending"), ("id", "ascending")])
+
+
+def cosines(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each row with the query, in float64.
+
+    Summed row by row, not by a matrix product: there the rounding depends on a row's place, and identical
+    vectors would not tie.
+    """
+    wide, target = vectors.astype(np.float64), query.astype(np.float64)
+    norms = np.sqrt((wide * wide).sum(axis=1) * (target * target).sum())
+    score: NDArray[np.float64] = np.clip((wide * target).sum(axis=1) / norms, -1.0, 1.0)
+    return score

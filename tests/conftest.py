@@ -1,0 +1,45 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from checkpoints import ANKH3_PIECES, write_t5
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The user's cache directory of protvec, for the tests alone; sub-processes inherit it."""
+    directory = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(directory))
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A real T5 of Ankh's kind: gated GELU, 64 buckets, distance 128, 144 tokens. Not to be changed."""
+    directory = tmp_path_factory.mktemp("models") / "tiny-ankh"
+    return write_t5(directory, d_model=96, layers=3, heads=4, d_kv=24, d_ff=192)
+
+
+@pytest.fixture(scope="session")
+def ankh3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small checkpoint that passes for ankh3-large: its dimension and its vocabulary. Not to be changed."""
+    return write_t5(
+        tmp_path_factory.mktemp("models") / "ankh3",
+        d_model=1536,
+        layers=1,
+        heads=2,
+        d_kv=8,
+        d_ff=16,
+        activation="gated-silu",
+        pieces=ANKH3_PIECES,
+        vocabulary=256,
+        tokenizer="spiece.model",
+    )

@@ -1,0 +1,86 @@
+"""What the pages show works: every Python block runs, every command line runs, every command is described."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import protvec
+from protvec import data, fasta
+from protvec.cli.app import run
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Needs a network, or sets up a virtual environment of its own.
+NOT_HERE = ("protvec models pull",)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def pages_with(pattern: str, language: str) -> list[Path]:
+    return [page for page in PAGES if any(re.search(pattern, block, re.MULTILINE) for block in blocks(page, language))]
+
+
+def name(page: Path) -> str:
+    return page.name
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of."""
+    monkeypatch.chdir(tmp_path)
+    records = [record for record in fasta.read(data.sample()) if isinstance(record, fasta.Record)]
+    records = [record for record in records if len(record.sequence) < 250][:20]
+    lines = [
+        f">AT1G{1000 + 10 * i:05d}.1 | Symbols: GEN{i} | {record.description} | "
+        f"chr1:1-2 FORWARD LENGTH={len(record.sequence)}\n{record.sequence}\n"
+        for i, record in enumerate(records, start=1)
+    ]
+    (tmp_path / "AtCol-0.fa.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    (tmp_path / "queries.fa").write_text("".join(lines[:2]))
+    return tmp_path
+
+
+# docs/storage.md is about reading without protvec: test_store_clients.py runs it on a database of its own.
+@pytest.mark.parametrize("page", [p for p in pages_with("protvec", "python") if p.name != "storage.md"], ids=name)
+def test_python_blocks_run_in_order(page: Path, here: Path) -> None:
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, f"{page.name}: {block.splitlines()[0]}", "exec"), names)
+
+
+@pytest.mark.parametrize("page", pages_with(r"^\$ protvec", "console"), ids=name)
+def test_command_lines_run(page: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROTVEC_DB", str(here / "plants.lancedb"))
+    protvec.create(here / "plants.lancedb", model="near").ingest(here / "AtCol-0.fa.gz")
+    for block in blocks(page, "console"):
+        for line in re.findall(r"^\$ (protvec .*)", block, re.MULTILINE):
+            if not line.startswith(NOT_HERE):
+                words = shlex.split(line, comments=True)
+                assert run(words[1:]) == 0, line
+
+
+def test_every_command_and_option_is_described() -> None:
+    import typer
+
+    from protvec.cli.app import build
+
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    group = typer.main.get_command(build())
+    for command, details in group.commands.items():  # type: ignore[attr-defined]
+        assert f"protvec {command}" in text, command
+        assert details.help, command
+        for parameter in details.params:
+            assert getattr(parameter, "help", True), f"{command} {parameter.name}"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"

@@ -11,10 +11,10 @@ import numpy as np
 
 from protvec import models
 from protvec.engine.base import Encoder, embed
-from protvec.errors import QueryError
+from protvec.errors import EngineError, QueryError
 from protvec.search import nearest
 from protvec.search.query import as_queries
-from protvec.store import Store
+from protvec.store import Store, digest, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -58,20 +58,39 @@ class Settings:
         wanted = self.model or recorded or models.DEFAULT_MODEL
         return models.obtain(wanted, offline=self.offline, notify=self.notify)
 
-    def encoder(self, checkpoint: models.Checkpoint) -> Encoder:
+    def encoder(self, checkpoint: models.Checkpoint, *, recorded: str | None = None) -> Encoder:
         """An engine that runs the weights.
+
+        Args:
+            checkpoint: The weights.
+            recorded: The precision of the vectors to compare with: ``auto`` takes it where this machine can.
 
         Raises:
             EngineError: it cannot run as asked on this machine.
         """
+        say = self.notify or (lambda _: None)
+        if recorded is None or recorded == self.precision:
+            return self._load(checkpoint, self.precision)
+        if self.precision != "auto":
+            say(f"the database's vectors were made in {recorded}, these are in {self.precision}")
+            return self._load(checkpoint, self.precision)
+        try:
+            return self._load(checkpoint, recorded)
+        except EngineError as error:
+            encoder = self._load(checkpoint, "auto")
+            say(f"the database's vectors were made in {recorded}, these are in {encoder.precision}: {error}")
+            return encoder
+
+    def _load(self, checkpoint: models.Checkpoint, precision: str) -> Encoder:
         from protvec import engine
 
         return engine.load(
             checkpoint,
             engine=self.engine,
-            precision=self.precision,
+            precision=precision,
             threads=self.threads,
             device=self.device,
+            notify=self.notify,
         )
 
 
@@ -150,7 +169,7 @@ class Database:
             if self._encoder is None:
                 checkpoint = self.settings.checkpoint(self.store.space.model)
                 self.store.check_space(checkpoint.space)
-                self._encoder = self.settings.encoder(checkpoint)
+                self._encoder = self.settings.encoder(checkpoint, recorded=self.store.precision)
             return self._encoder
 
     # -- putting in and taking out ---------------------------------------------------------------------------
@@ -204,7 +223,10 @@ class Database:
         """Do what a plan says: see ``protvec.ingest.run``."""
         from protvec import ingest
 
-        return ingest.run(plan, self.store, self.encoder() if plan.distinct else None, observer)
+        encoder = self.encoder() if plan.distinct else None
+        if encoder:
+            self.store.note_precision(encoder.precision)
+        return ingest.run(plan, self.store, encoder, observer)
 
     def estimate(self, plan: Plan) -> Estimate:
         """What a plan will cost on this machine: see ``protvec.ingest.estimate``."""
@@ -347,7 +369,7 @@ class Database:
             ProteinNotFoundError: it is not there; the message names similar ids.
         """
         protein = self.get(id)
-        condition = _and(where, f"id != {_quoted(id)}") if exclude_self else where
+        condition = _and(where, f"id != {quote(id)}") if exclude_self else where
         return self.search_vector(protein.vector, query=id, k=k, where=condition, min_score=min_score, columns=columns)
 
     def search_vector(
@@ -420,13 +442,7 @@ def _proteins(table: pa.Table) -> list[Protein]:
 
 def _not_itself(query: Query) -> str:
     """The condition that leaves out the query: by its id where it has one, by its sequence where not."""
-    from protvec.store import digest
-
-    return f"id != {_quoted(query.id)}" if query.named else f"digest != {_quoted(digest(query.sequence))}"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"id != {quote(query.id)}" if query.named else f"digest != {quote(digest(query.sequence))}"
 
 
 def _and(where: str | None, condition: str) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+# One thread a process, here and in sub-processes: the tests of two processes would wait for one another's threads.
+# It must be set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from checkpoints import ANKH3_PIECES, write_t5

@@ -388,8 +388,8 @@ def test_damaged_gzip(data: bytes):
 # --- nucleotides --------------------------------------------------------------------------------
 
 NUCLEOTIDES = (
-    "x.fa: these are nucleotides, not proteins: translate them first, for example with EMBOSS transeq,"
-    " or pass nucleotides_ok=True if they are proteins after all"
+    "x.fa: these are nucleotides, not proteins: translate them first, for example with EMBOSS transeq;"
+    " if they are proteins after all, ingest takes them with --allow-nucleotides (in Python nucleotides_ok=True)"
 )
 
 

@@ -261,3 +261,28 @@ def test_another_process_s_proteins_are_seen(db: Database, tmp_path: Path) -> No
         assert time.monotonic() < end
         time.sleep(0.1)
     assert second.search_id("a").ids == ["a"]
+
+
+def test_the_precision_of_the_first_vectors_is_kept(tmp_path: Path) -> None:
+    file = write_fasta(tmp_path / "f.fa", [("a", HISTONE)])
+    database = protvec.create(tmp_path / "db", model="near", precision="fp32")
+    assert database.store.precision is None
+    database.ingest(file)
+    assert protvec.open(database.path).info()["precision"] == "fp32"
+    assert protvec.open(database.path).encoder().precision == "fp32", "auto follows the database"
+    assert len(protvec.open(database.path)) == 1, "the rows are still there"
+
+    said: list[str] = []
+    other = protvec.open(database.path, precision="fp32", engine="torch", notify=said.append)
+    other.search(HISTONE)
+    assert said == []
+
+
+def test_another_precision_than_the_database_s_is_said(tmp_path: Path, tiny_t5: Path) -> None:
+    database = protvec.create(tmp_path / "db", model=tiny_t5, precision="bf16", engine="torch")
+    database.ingest(write_fasta(tmp_path / "f.fa", [("a", HISTONE)]))
+    said: list[str] = []
+    forced = protvec.open(database.path, model=tiny_t5, precision="fp32", engine="torch", notify=said.append)
+    assert forced.encoder().precision == "fp32"
+    assert said == ["the database's vectors were made in bf16, these are in fp32"]
+    assert protvec.open(database.path).store.precision == "bf16"

@@ -20,17 +20,13 @@ from hypothesis import strategies as st
 
 from protvec.errors import CheckpointError, InputError
 from protvec.models import MODELS, TokenTable, find
+from protvec.models.golden import GOLDEN_SEQUENCES
 from protvec.models.tokens import read_vocabulary
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Three sequences, and the ids that the official tokenizers give them (Ankh3 without its [NLU]).
-GOLDEN_SEQUENCES = [
-    "MPAGFRQVCKAFMAEPMFNTATQHEYHCCTPTRMYINTPVNRAFGCFDGPIIFGWPPEREI",
-    "MYPNQTSFAHGFWVHQIWLGFNGNVIFYM",
-    "MCADPSKCIYMYV",
-]
+# The ids that the official tokenizers give to the golden sequences (Ankh3 without its [NLU]).
 GOLDEN_ANKH = [
     "19 13 3 5 15 8 16 6 22 14 3 15 19 3 9 13 19 15 17 11 3 11 16 20 9 18 20 22 22 11 13 11 8 19 18 "
     "12 17 11 13 6 17 8 3 15 5 22 15 10 5 13 12 12 15 5 21 13 13 9 8 9 12 1",

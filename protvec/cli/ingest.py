@@ -25,6 +25,7 @@ from protvec.cli.options import (
     PrecisionOption,
     ResidueCodec,
     Threads,
+    model_settings,
 )
 from protvec.errors import DatabaseError, InputError
 
@@ -89,17 +90,8 @@ def ingest(
 ) -> None:
     """Embed the proteins of FASTA files and store them."""
     from protvec import ingest as library
-    from protvec.database import Settings
 
-    settings = Settings(
-        model=model,
-        offline=offline,
-        engine=engine.value,
-        precision=precision.value,
-        threads=threads,
-        device=device,
-        notify=note,
-    )
+    settings = model_settings(model, precision, engine, threads, device, offline)
     options = library.Options(
         dataset=dataset,
         organism=organism,

@@ -120,6 +120,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Datasets": ", ".join(datasets),
         "Model": f"{space['model']}, {space['dimension']} dimensions, {space['pooling']} over residues",
         "Upstream": f"{space['repository']} at {space['revision']}" if space["repository"] else "",
+        "Precision": facts["precision"] or "",
         "Weights": f"SHA-256 {space['weights']}",
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+from protvec.cli.console import note
+
+if TYPE_CHECKING:
+    from protvec.database import Settings
 
 
 class Precision(str, Enum):
@@ -65,3 +70,20 @@ Where: TypeAlias = Annotated[
         help="Condition on the metadata, such as \"organism = 'Zea mays' AND length < 500\".",
     ),
 ]
+
+
+def model_settings(
+    model: str | None, precision: Precision, engine: Engine, threads: int | None, device: str, offline: bool
+) -> Settings:
+    """What the options say of the model and how to run it."""
+    from protvec.database import Settings
+
+    return Settings(
+        model=model,
+        offline=offline,
+        engine=engine.value,
+        precision=precision.value,
+        threads=threads,
+        device=device,
+        notify=note,
+    )

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import console
 from protvec.cli.formats import Format, write
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -22,6 +21,7 @@ from protvec.cli.options import (
     PrecisionOption,
     Threads,
     Where,
+    model_settings,
 )
 from protvec.errors import InputError, QueryError
 
@@ -70,20 +70,12 @@ def search(
     offline: Offline = False,
 ) -> None:
     """Find the proteins most like a query."""
-    from protvec.database import Database, Settings
+    from protvec.database import Database
     from protvec.store import Store
 
     if bool(query) == bool(id):
         raise typer.BadParameter("give a query or --id, one of them", param_hint="SEQ|FASTA|-")
-    settings = Settings(
-        model=model,
-        offline=offline,
-        engine=engine.value,
-        precision=precision.value,
-        threads=threads,
-        device=device,
-        notify=console.note,
-    )
+    settings = model_settings(model, precision, engine, threads, device, offline)
     database = Database(Store.open(db), settings)
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")

@@ -1,4 +1,4 @@
-"""The yardstick: a T5 encoder in torch, fp32, one sequence at a time, as upstream runs it."""
+"""The yardstick: a T5 encoder in torch, one sequence at a time, as upstream runs it; fp32, or bf16 for a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from protvec.engine.device import torch_device
-from protvec.errors import CheckpointError
+from protvec.errors import CheckpointError, EngineError
 from protvec.models.config import weight_files
 from protvec.models.tokens import TokenTable
 
@@ -26,11 +26,14 @@ if TYPE_CHECKING:
 _EMBEDDING_NAMES = frozenset({"shared.weight", "encoder.embed_tokens.weight"})
 
 
-def load(checkpoint: Checkpoint, *, threads: int | None = None, device: str = "cpu") -> ReferenceEncoder:
+def load(
+    checkpoint: Checkpoint, *, precision: str = "fp32", threads: int | None = None, device: str = "cpu"
+) -> ReferenceEncoder:
     """The reference engine of a T5 checkpoint.
 
     Args:
         checkpoint: Of a T5.
+        precision: ``fp32`` or ``bf16``. Ankh's activations overflow fp16.
         threads: Threads of torch, which are set for the whole process; None leaves them.
         device: A torch device.
 
@@ -40,20 +43,26 @@ def load(checkpoint: Checkpoint, *, threads: int | None = None, device: str = "c
     """
     place = torch_device(device, threads=threads)
     tokens = TokenTable.from_checkpoint(checkpoint)
-    return ReferenceEncoder(load_t5(checkpoint.directory).to(place), tokens)
+    return ReferenceEncoder(load_t5(checkpoint.directory), tokens, precision=precision, device=place)
 
 
 class ReferenceEncoder:
-    """A T5 encoder in torch: fp32, one sequence at a time, no padding.
+    """A T5 encoder in torch: one sequence at a time, no padding.
 
-    Memory grows with the square of the length: the position bias alone takes heads x L x L x 4 bytes.
+    Memory grows with the square of the length: the position bias alone takes heads x L x L numbers, and the
+    scores and their softmax as much again.
     """
 
     engine = "torch"
-    precision = "fp32"
 
-    def __init__(self, model: torch.nn.Module, tokens: TokenTable) -> None:
-        self._model = model
+    def __init__(
+        self, model: torch.nn.Module, tokens: TokenTable, *, precision: str = "fp32", device: torch.device | None = None
+    ) -> None:
+        import torch
+
+        self.precision = precision
+        self._bytes = {"fp32": 4, "bf16": 2}[precision]
+        self._model = model.to(device=device, dtype={4: torch.float32, 2: torch.bfloat16}[self._bytes])
         self._tokens = tokens
         self.dimension = int(model.config.d_model)
 
@@ -66,10 +75,26 @@ class ReferenceEncoder:
         import torch
 
         ids = torch.from_numpy(self._tokens.encode(sequence))[None]
+        self._check_memory(ids.shape[1])
         with torch.inference_mode():
             hidden = self._model(input_ids=ids.to(self._model.device)).last_hidden_state[0]
         # A copy, so that a caller who keeps the residues does not keep </s> and the tensor behind them.
         return self._tokens.residues(hidden.float().cpu().numpy()).copy()
+
+    def _check_memory(self, length: int) -> None:
+        """Say that a sequence is too long for this engine before the system kills the process for it."""
+        needed = 3 * int(self._model.config.num_heads) * length**2 * self._bytes
+        if self._model.device.type == "cpu" and needed > 2**30 and needed > (free := _free_memory()):
+            raise EngineError(
+                f"{length:,} residues need about {needed / 1e9:.0f} GB of memory in the torch engine, and "
+                f"{free / 1e9:.0f} GB are free; --engine openvino takes any length"
+            )
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)
 
 
 def load_t5(directory: Path) -> Any:  # noqa: ANN401  (transformers has no types)

@@ -71,7 +71,7 @@ def make_plan(sources: Sequence[Source], store: Store | None, options: Options) 
     plan = Plan(sources=sources, options=options)
     draw = random.Random(0)  # noqa: S311  # the same plan for the same input
     for job in jobs(sources, store, options, plan):
-        setattr(plan, job.fate, getattr(plan, job.fate) + 1)
+        plan.count(job.fate)
         plan.residues += job.row["length"]
         plan.text_bytes += job.row["length"] + len(job.row["header"])
         if job.embed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from protvec import headers
 from protvec.errors import FastaError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from protvec.ingest.report import Tally
+    from protvec.ingest.report import Fate, Tally
     from protvec.ingest.sources import Source
     from protvec.store import Known, Store
 
@@ -57,7 +57,7 @@ class Job:
         embed: Whether this job is the one that embeds its sequence.
     """
 
-    fate: Literal["added", "reused", "updated"]
+    fate: Fate
     row: dict[str, Any]
     vector: NDArray[np.float32] | None
     embed: bool

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+Fate: TypeAlias = Literal["added", "reused", "updated"]
+"""What becomes of a record that is a row; the count of ``Tally`` that it goes to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,17 @@ class Tally:
     @property
     def balanced(self) -> bool:
         """Whether every requested record is accounted for."""
+        return self.unaccounted == 0
+
+    @property
+    def unaccounted(self) -> int:
+        """How many requested records have met no fate yet."""
         done = self.added + self.reused + self.updated + self.unchanged + len(self.skipped)
-        return done == self.requested
+        return self.requested - done
+
+    def count(self, fate: Fate) -> None:
+        """One more record that became, or will become, a row."""
+        setattr(self, fate, getattr(self, fate) + 1)
 
     @property
     def reasons(self) -> Counter[str]:

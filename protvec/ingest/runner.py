@@ -101,10 +101,10 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
     finally:
         report.seconds = time.monotonic() - start
     if report.interrupted:
-        report.requested = report.requested - _unaccounted(report)
+        report.requested -= report.unaccounted
         raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
     if not report.balanced:
-        raise AssertionError(f"{_unaccounted(report)} records are not accounted for: {report}")
+        raise AssertionError(f"{report.unaccounted} records are not accounted for: {report}")
     return report
 
 
@@ -170,12 +170,7 @@ def _commit(chunk: _Chunk, store: Store, report: Report) -> None:
     vectors = np.stack([chunk.vectors[job.digest] for job in chunk.jobs])
     store.write(protein_table(rows, vectors), chunk.residues.items())
     for job in chunk.jobs:
-        setattr(report, job.fate, getattr(report, job.fate) + 1)
+        report.count(job.fate)
         if job.embed:
             report.embedded += 1
             report.embedded_residues += job.row["length"]
-
-
-def _unaccounted(report: Report) -> int:
-    done = report.added + report.reused + report.updated + report.unchanged + len(report.skipped)
-    return report.requested - done

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from protvec.store.codec import CODECS, Codec, bytes_per_residue
 from protvec.store.digest import digest
+from protvec.store.filters import quote
+from protvec.store.reader import Known
 from protvec.store.schema import (
     METADATA_COLUMNS,
     PROTEIN_COLUMNS,
@@ -17,7 +19,7 @@ from protvec.store.schema import (
     ProteinRow,
     protein_table,
 )
-from protvec.store.store import Known, Store
+from protvec.store.store import Store
 
 __all__ = [
     "CODECS",
@@ -32,4 +34,5 @@ __all__ = [
     "bytes_per_residue",
     "digest",
     "protein_table",
+    "quote",
 ]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from lance import LanceDataset
 
+# What lance may raise for a failed read or commit; it maps most of its own errors to the first two.
+LANCE_ERRORS = (OSError, ValueError, RuntimeError)
 # LanceDB parses a filter in time linear in its keys (about 10 microseconds each); this bounds its text.
 KEYS_PER_FILTER = 2000
 
@@ -66,7 +68,7 @@ def check_filter(dataset: LanceDataset, where: str) -> None:
     """
     try:
         dataset.scanner(filter=enclosed(where), columns=["id"]).explain_plan()
-    except (OSError, ValueError, RuntimeError) as error:
+    except LANCE_ERRORS as error:
         raise explain(error, dataset, where) from error
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from protvec.store.codec import Codec
 
+    _Row = tuple[str, int, str, bytes | None, bytes]  # the columns of ``residues``
+
 # Residues are encoded into record batches of about this size, so that memory holds their bytes once.
 _BATCH_BYTES = 16 << 20
 
@@ -73,20 +75,14 @@ def encode(
 
     given: list[str] = []
     batches: list[pa.RecordBatch] = []
-    pending: list[tuple[str, int, str, bytes | None, bytes]] = []
+    pending: list[_Row] = []
     for digest, array in residues:
         given.append(digest)
         if digest in known:
             continue
         if digest not in expected:
             raise ValueError(f"residues of {digest}, which no protein of this batch has")
-        if array.ndim != 2 or array.shape[1] != dimension or not len(array):
-            raise ValueError(f"residues of {digest}: shape {array.shape} is not (L, {dimension})")
-        try:
-            data, scales = codec.encode(array)
-        except OverflowError as error:
-            raise DatabaseError(f"{digest}: {error}; store another codec") from error
-        pending.append((digest, len(array), codec.name, scales, data))
+        pending.append(_row(digest, array, codec, dimension))
         if sum(len(row[-1]) for row in pending) >= _BATCH_BYTES:
             batches.append(_record_batch(pending, schema))
             pending = []
@@ -97,7 +93,17 @@ def encode(
     return pa.Table.from_batches([*batches, _record_batch(pending, schema)], schema=schema)
 
 
-def _record_batch(rows: list[tuple[str, int, str, bytes | None, bytes]], schema: pa.Schema) -> pa.RecordBatch:
+def _row(digest: str, array: NDArray[np.float32], codec: Codec, dimension: int) -> _Row:
+    if array.ndim != 2 or array.shape[1] != dimension or not len(array):
+        raise ValueError(f"residues of {digest}: shape {array.shape} is not (L, {dimension})")
+    try:
+        data, scales = codec.encode(array)
+    except OverflowError as error:
+        raise DatabaseError(f"{digest}: {error}; store another codec") from error
+    return digest, len(array), codec.name, scales, data
+
+
+def _record_batch(rows: list[_Row], schema: pa.Schema) -> pa.RecordBatch:
     import pyarrow as pa
 
     columns: list[Sequence[object]] = list(zip(*rows, strict=True)) or [()] * len(schema)

@@ -118,19 +118,23 @@ def proteins_schema(description: Description) -> pa.Schema:
     """The schema of ``proteins``, with the database's description."""
     import pyarrow as pa
 
-    text = [pa.field(name, pa.string()) for name in METADATA_COLUMNS]
-    typed = {"symbols": pa.list_(pa.string()), "taxid": pa.int32()}
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
             pa.field("digest", pa.string(), nullable=False),
             pa.field("sequence", pa.string(), nullable=False),
             pa.field("length", pa.int32(), nullable=False),
-            *(field.with_type(typed.get(field.name, field.type)) for field in text),
+            *(pa.field(name, _metadata_type(name)) for name in METADATA_COLUMNS),
             pa.field("vector", pa.list_(pa.float32(), description.space.dimension), nullable=False),
         ],
         metadata={METADATA_KEY: description.to_json()},
     )
+
+
+def _metadata_type(name: str) -> pa.DataType:
+    import pyarrow as pa
+
+    return {"symbols": pa.list_(pa.string()), "taxid": pa.int32()}.get(name, pa.string())
 
 
 def residues_schema() -> pa.Schema:
@@ -170,10 +174,8 @@ def protein_table(
 
     if vectors.ndim != 2 or len(rows) != len(vectors):
         raise ValueError(f"{len(rows)} rows, but vectors of shape {vectors.shape}")
-    types = {"symbols": pa.list_(pa.string()), "taxid": pa.int32()}
-    pa.string()
     names = ("id", "digest", "sequence", *METADATA_COLUMNS)
-    columns = {name: pa.array([row.get(name) for row in rows], types.get(name, pa.string())) for name in names}
+    columns = {name: pa.array([row.get(name) for row in rows], _metadata_type(name)) for name in names}
     columns["length"] = pa.array([len(str(row["sequence"])) for row in rows], pa.int32())
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from protvec.errors import DatabaseError
-from protvec.store.filters import brief, explain, in_lists
+from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What lance may raise for a failed read or commit; it maps most of its own errors to the first two.
-LANCE_ERRORS = (OSError, ValueError, RuntimeError)
 _ATTEMPTS = 6
 _FORMAT = "2.2"
 # Lance's defaults let caches grow to 7 GiB; a laptop has other uses for them.

@@ -1,0 +1,19 @@
+"""T5 encoders and NEAR, fast on a CPU: OpenVINO graphs built from the weights, converted once and cached."""
+
+from __future__ import annotations
+
+from protvec.engine.openvino.cache import Conversion, converted, remove
+from protvec.engine.openvino.convert import convert
+from protvec.engine.openvino.device import PRECISIONS, supported_precisions
+from protvec.engine.openvino.encoder import OpenVinoEncoder, load
+
+__all__ = [
+    "PRECISIONS",
+    "Conversion",
+    "OpenVinoEncoder",
+    "convert",
+    "converted",
+    "load",
+    "remove",
+    "supported_precisions",
+]

@@ -1,0 +1,197 @@
+"""Weights as constants of an OpenVINO graph: made from a checkpoint, or taken out of a converted model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+SCALE, SHIFT = "/scale", "/shift"
+# Activations are quantised in groups of so many channels, while they run: the widest that fits all matrices.
+# Wider is faster (256: 5-8% over 128), narrower keeps an outlier's damage to fewer neighbours.
+_GROUPS = (256, 128, 64, 32, 16)
+
+
+class Source(Protocol):
+    """Weights by name: ``Weights``, or arrays that a test made."""
+
+    def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+        """One tensor; None matches any size."""
+        ...
+
+
+class Constants(Protocol):
+    """Where a graph takes its weights from, by name."""
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> Any:  # noqa: ANN401
+        """A node, float32."""
+        ...
+
+    def rounded(self, name: str, make: Callable[[], NDArray[np.float32]]) -> Any:  # noqa: ANN401
+        """A node that is stored as the model computes, float32 or bfloat16; ``make`` gives its values."""
+        ...
+
+    def matrix(self, name: str, shape: tuple[int, int]) -> Any:  # noqa: ANN401
+        """A node of shape (out, in), float32 when it is used, stored in the model's precision."""
+        ...
+
+    def shift(self, name: str) -> Any | None:  # noqa: ANN401
+        """What is added to the outputs of a matrix to take back what rounding it does to their mean; None: nothing."""
+        ...
+
+
+def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """8-bit integers with one scale for each row, symmetric.
+
+    Args:
+        matrix: ndarray, shape=(out, in).
+
+    Returns:
+        ndarray, shape=(out, in), in [-127, 127], and ndarray, shape=(out, 1): their product is the matrix.
+    """
+    largest = np.abs(matrix).max(axis=1, keepdims=True)
+    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
+    return np.rint(matrix / scale).clip(-127, 127).astype(np.int8), scale
+
+
+def activation_group(widths: set[int]) -> int:
+    """Channels that share a scale when activations are quantised; 0 where no group fits these widths."""
+    return next((group for group in _GROUPS if all(width % group == 0 for width in widths)), 0)
+
+
+def bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """The bits of the nearest bfloat16, ties to even; the numbers must be finite."""
+    bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+    return rounded.astype(np.uint16)
+
+
+def constant(array: NDArray[Any], name: str) -> Any:  # noqa: ANN401
+    """A named constant that shares the array's memory."""
+    from openvino.op import Constant
+
+    node = Constant(array, shared_memory=True)
+    node.set_friendly_name(name)
+    return node
+
+
+def bfloat16_constant(bits: NDArray[np.uint16], name: str) -> Any:  # noqa: ANN401
+    """A named constant of bfloat16."""
+    import openvino as ov
+    from openvino.op import Constant
+
+    tensor = ov.Tensor(bits.reshape(-1), ov.Shape(bits.shape), ov.Type.bf16)
+    node = Constant(tensor, shared_memory=False)
+    node.set_friendly_name(name)
+    return node
+
+
+def _as_float(node: Any) -> Any:  # noqa: ANN401
+    from openvino import opset13 as op
+
+    return op.convert(node, "f32")
+
+
+def _scaled(stored: Any, scale: Any) -> Any:  # noqa: ANN401
+    """The pattern that OpenVINO's CPU plugin runs as an integer matrix product."""
+    from openvino import opset13 as op
+
+    return op.multiply(_as_float(stored), scale)
+
+
+class FromCheckpoint:
+    """Constants made from a checkpoint, in one precision.
+
+    Args:
+        weights: Of the checkpoint.
+        precision: ``fp32``, ``bf16`` or ``int8``.
+        progress: Called with the number of weights of each matrix when it is done.
+        means: Mean input of each matrix, where it is known: int8 takes back what rounding does to the mean output.
+    """
+
+    def __init__(
+        self,
+        weights: Source,
+        precision: str,
+        progress: Callable[[int], None] | None = None,
+        means: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        self._weights = weights
+        self._means = means or {}
+        self._shifts: dict[str, Any] = {}
+        self._precision = precision
+        self._progress = progress or (lambda _: None)
+        self._shared: list[NDArray[Any]] = []  # what constants point to must outlive them
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> Any:  # noqa: ANN401
+        """See ``Constants.array``."""
+        return self._constant(self._weights.get(name, shape), name)
+
+    def rounded(self, name: str, make: Callable[[], NDArray[np.float32]]) -> Any:  # noqa: ANN401
+        """See ``Constants.rounded``."""
+        values = make()
+        return self._constant(values, name) if self._precision == "fp32" else self._bfloat16(values, name)
+
+    def matrix(self, name: str, shape: tuple[int, int]) -> Any:  # noqa: ANN401
+        """See ``Constants.matrix``."""
+        values = self._weights.get(name, shape)
+        self._progress(values.size)
+        if self._precision == "fp32":
+            return self._constant(values, name)
+        if self._precision == "bf16":
+            return _as_float(self._bfloat16(values, name))
+        stored, scale = quantise(values)
+        if name in self._means:
+            # In two steps: the shift is the small difference of two large numbers.
+            shift = (values.astype(np.float64) - stored * scale.astype(np.float64)) @ self._means[name]
+            self._shifts[name] = self._constant(shift.astype(np.float32), name + SHIFT)
+        return _scaled(self._constant(stored, name), self._constant(scale, name + SCALE))
+
+    def shift(self, name: str) -> Any | None:  # noqa: ANN401
+        """See ``Constants.shift``; of a matrix that was asked for before."""
+        return self._shifts.get(name)
+
+    def _constant(self, array: NDArray[Any], name: str) -> Any:  # noqa: ANN401
+        self._shared.append(np.asarray(array, order="C"))
+        return constant(self._shared[-1], name)
+
+    def _bfloat16(self, values: NDArray[np.float32], name: str) -> Any:  # noqa: ANN401
+        self._shared.append(bfloat16(values))
+        return bfloat16_constant(self._shared[-1], name)
+
+
+class FromModel:
+    """The constants of a converted model, shared with it.
+
+    Args:
+        model: An ``openvino.Model``, as it was read from its files.
+        precision: Of the model.
+    """
+
+    def __init__(self, model: Any, precision: str) -> None:  # noqa: ANN401
+        self._nodes = {node.get_friendly_name(): node for node in model.get_ops() if node.get_type_name() == "Constant"}
+        self._precision = precision
+
+    def array(self, name: str, shape: tuple[int | None, ...]) -> Any:  # noqa: ANN401, ARG002
+        """See ``Constants.array``."""
+        return self._nodes[name]
+
+    def rounded(self, name: str, make: Callable[[], NDArray[np.float32]]) -> Any:  # noqa: ANN401, ARG002
+        """See ``Constants.rounded``."""
+        return self._nodes[name]
+
+    def matrix(self, name: str, shape: tuple[int, int]) -> Any:  # noqa: ANN401, ARG002
+        """See ``Constants.matrix``."""
+        node = self._nodes[name]
+        if self._precision == "fp32":
+            return node
+        return _as_float(node) if self._precision == "bf16" else _scaled(node, self._nodes[name + SCALE])
+
+    def shift(self, name: str) -> Any | None:  # noqa: ANN401
+        """See ``Constants.shift``."""
+        return self._nodes.get(name + SHIFT)

@@ -1,0 +1,273 @@
+"""Reads of an open database, each of one version, from handles that follow other writers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from protvec.errors import ProteinNotFoundError, QueryError, SpaceMismatchError
+from protvec.store.codec import CODECS, bytes_per_residue, codec_named
+from protvec.store.exact import query_matrix, search
+from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
+from protvec.store.near import near_ids
+from protvec.store.schema import PROTEINS, RESIDUES, SUMMARY_COLUMNS
+from protvec.store.tables import latest, read, read_keys, stream
+from protvec.store.upkeep import sizes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy as np
+    import pyarrow as pa
+    from lance import LanceDataset
+    from numpy.typing import ArrayLike, NDArray
+
+    from protvec.space import Space
+    from protvec.store.schema import Description
+
+    Handles = tuple[LanceDataset, LanceDataset]  # proteins, residues
+
+
+@dataclass(frozen=True)
+class Known:
+    """A protein that the database has.
+
+    Attributes:
+        digest: Of its sequence.
+        row: Its columns but ``vector``.
+    """
+
+    digest: str
+    row: dict[str, Any]
+
+
+class Reader:
+    """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
+
+    def __init__(self, path: str, description: Description, handles: Handles, *, seconds: float) -> None:
+        """Read through the handles, never older than so many seconds."""
+        self.path = path
+        self.space = description.space
+        self.codec = description.codec
+        self.precision = description.precision
+        self.schema_version = description.schema_version
+        self.created_with = description.created_with
+        self._codec = codec_named(description.codec)
+        self._seconds = seconds
+        self._proteins, self._residues = handles
+        self._checked = time.monotonic()
+        self._lock = threading.Lock()  # guards the handles
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.path!r}, {self.space})"
+
+    def check_space(self, space: Space) -> None:
+        """Check that vectors of a space may be stored here or compared with these.
+
+        Raises:
+            SpaceMismatchError: They may not; names both spaces.
+        """
+        if not self.space.matches(space):
+            raise SpaceMismatchError(
+                f"{self.path} holds vectors of {self.space}, not of {space}: take its model or another path",
+                expected=self.space,
+                actual=space,
+            )
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of ``proteins``."""
+        return list(self._current()[0].schema.names)
+
+    @property
+    def bytes_per_residue(self) -> float:
+        """What a stored residue takes, for estimates."""
+        return bytes_per_residue(self.codec, self.space.dimension)
+
+    def check_filter(self, where: str) -> None:
+        """Check a filter without running it.
+
+        Raises:
+            FilterError: It cannot be used; names the columns there are.
+        """
+        check_filter(self._current()[0], where)
+
+    def known(self, ids: Sequence[str]) -> dict[str, Known]:
+        """Those of the ids that the database has, each with its digest and its row."""
+        handle, _ = self._current()
+        columns = [name for name in handle.schema.names if name != "vector"]
+        rows = read_keys(handle, "id", list(dict.fromkeys(ids)), columns).to_pylist()
+        return {row["id"]: Known(row["digest"], row) for row in rows}
+
+    def vectors(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Vectors by digest, for those that some protein has.
+
+        Returns:
+            ndarray, shape=(D,), dtype=float32, each bit as it was written.
+        """
+        handle, _ = self._current()
+        table = read_keys(handle, "digest", list(dict.fromkeys(digests)), ["digest", "vector"])
+        matrix = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.space.dimension)
+        return dict(zip(table["digest"].to_pylist(), matrix, strict=True))
+
+    def get(self, ids: Sequence[str], *, columns: Sequence[str] | None = None) -> pa.Table:
+        """Rows by id, in the order of ``ids``; all columns unless some are named.
+
+        Raises:
+            ProteinNotFoundError: Some are not there; carries them and similar ids.
+            FilterError: An unknown column.
+        """
+        return self._get(self._current()[0], ids, columns)
+
+    def residues(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Per-residue arrays by id, many in one read.
+
+        Returns:
+            ndarray, shape=(L, D), dtype=float32, decoded, each; identical sequences share one array.
+
+        Raises:
+            ProteinNotFoundError: Some are not there.
+            QueryError: This database keeps none.
+        """
+        if not self._codec.keeps:
+            raise QueryError(f"{self.path} keeps no residue arrays (codec none): ingest with another codec")
+        unique = list(dict.fromkeys(ids))
+        handle, residue_handle = self._current()
+        digests = self._get(handle, unique, ["digest"])["digest"].to_pylist()
+        table = read_keys(residue_handle, "digest", sorted(set(digests)), residue_handle.schema.names)
+        decoded = {row["digest"]: _decode(row) for row in table.to_pylist()}
+        if absent := [identifier for identifier, key in zip(unique, digests, strict=True) if key not in decoded]:
+            raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
+        return {identifier: decoded[key] for identifier, key in zip(unique, digests, strict=True)}
+
+    def search(
+        self,
+        vector: ArrayLike,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> pa.Table:
+        """The k proteins nearest to a vector by cosine: exact, best first, equal scores by id.
+
+        Args:
+            vector: ndarray, shape=(D,).
+            k: How many; fewer rows come back where there are fewer.
+            where: An SQL filter over the metadata, applied before the ranking.
+            columns: Of the result, between ``id`` and ``score`` (float64); ``SUMMARY_COLUMNS`` by default.
+
+        Raises:
+            QueryError: A zero, NaN or wrong-sized vector, or k below 1.
+            FilterError: The filter or a column cannot be used; names the columns there are.
+        """
+        queries = query_matrix([vector], self.space.dimension)
+        return next(self._search(queries, k=k, where=where, columns=columns))
+
+    def search_many(
+        self,
+        vectors: ArrayLike,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[pa.Table]:
+        """``search`` for many vectors: one table each, in order, and several times faster than one by one.
+
+        All answers are of one version of the database.
+        """
+        queries = query_matrix(vectors, self.space.dimension)
+        return self._search(queries, k=k, where=where, columns=columns)
+
+    def iter_proteins(
+        self, *, columns: Sequence[str] | None = None, where: str | None = None, batch_size: int = 1024
+    ) -> Iterator[pa.RecordBatch]:
+        """All proteins, or those of a filter, in bounded memory, from one version; all columns by default."""
+        handle, _ = self._current()
+        names = check_columns(handle, handle.schema.names if columns is None else columns)
+        return stream(handle, where=enclosed(where), user=where, columns=names, batch_size=batch_size)
+
+    def count(self, where: str | None = None) -> int:
+        """The number of proteins, or of those that pass a filter."""
+        handle, _ = self._current()
+        try:
+            return int(handle.count_rows(enclosed(where)))
+        except LANCE_ERRORS as error:
+            raise explain(error, handle, where) from error
+
+    def info(self) -> dict[str, Any]:
+        """What the database holds and what it takes, as plain values that JSON can carry."""
+        import pyarrow.compute as pc
+
+        handle, residue_handle = self._current()
+        table = read(handle, columns=["digest", "length", "dataset"])
+        groups = table.group_by("dataset").aggregate([([], "count_all")]).to_pylist()
+        return {
+            "path": self.path,
+            "space": self.space.to_dict(),
+            "schema_version": self.schema_version,
+            "created_with": self.created_with,
+            "codec": self.codec,
+            "precision": self.precision,
+            "proteins": table.num_rows,
+            "sequences": pc.count_distinct(table["digest"]).as_py(),
+            "residues": pc.sum(table["length"]).as_py() or 0,
+            "residue_arrays": residue_handle.count_rows(),
+            "datasets": {row["dataset"] or "": row["count_all"] for row in sorted(groups, key=_dataset_name)},
+            "bytes": {PROTEINS: sizes(handle), RESIDUES: sizes(residue_handle)},
+            "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},
+            "indexes": [index.name for index in handle.describe_indices()],
+        }
+
+    # --- Handles ---------------------------------------------------------------------------------------
+
+    def _current(self) -> Handles:
+        """Handles that are at most ``read_consistency_seconds`` old."""
+        with self._lock:
+            if time.monotonic() - self._checked < self._seconds:
+                return self._proteins, self._residues
+        return self._newest()
+
+    def _newest(self) -> Handles:
+        """Handles on the newest versions; proteins first, so that their residues are in the other."""
+        with self._lock:
+            self._proteins = latest(self._proteins)
+            self._residues = latest(self._residues)
+            self._checked = time.monotonic()
+            return self._proteins, self._residues
+
+    def _search(
+        self, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str] | None
+    ) -> Iterator[pa.Table]:
+        columns = SUMMARY_COLUMNS if columns is None else columns
+        return search(self._current()[0], queries, k=k, where=where, columns=columns)
+
+    def _get(self, handle: LanceDataset, ids: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        names = check_columns(handle, handle.schema.names if columns is None else columns)
+        table = read_keys(handle, "id", list(dict.fromkeys(ids)), list(dict.fromkeys([*names, "id"])))
+        self._check_found(handle, ids, table["id"].to_pylist())
+        places = pc.index_in(pa.array(ids, pa.string()), table["id"].combine_chunks())
+        return table.take(places).select(names)
+
+    def _check_found(self, handle: LanceDataset, ids: Sequence[str], found: list[str]) -> None:
+        have = set(found)
+        missing = [identifier for identifier in dict.fromkeys(ids) if identifier not in have]
+        if not missing:
+            return
+        near = near_ids(missing[0], read(handle, columns=["id"])["id"])
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        hint = f"; near: {', '.join(near)}" if near else ""
+        raise ProteinNotFoundError(f"{self.path}: no protein {missing[0]!r}{more}{hint}", ids=missing, near=near)
+
+
+def _decode(row: dict[str, Any]) -> NDArray[np.float32]:
+    """Each row says how it is stored."""
+    return CODECS[row["codec"]].decode(row["data"], row["scales"], length=row["length"])
+
+
+def _dataset_name(row: dict[str, Any]) -> str:
+    return row["dataset"] or ""

@@ -1,0 +1,126 @@
+"""Order, count, bounds and errors of the scheduler; threads that may be used."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protvec.engine.openvino.run import ordered
+from protvec.engine.threads import available_cpus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@settings(deadline=None)
+@given(
+    costs=st.lists(st.integers(1, 50), max_size=60),
+    workers=st.integers(1, 4),
+    window=st.integers(1, 20),
+    room=st.integers(1, 200),
+)
+def test_every_item_once_and_in_order(costs: list[int], workers: int, window: int, room: int) -> None:
+    items = list(enumerate(costs))
+
+    def work(item: tuple[int, int]) -> tuple[int, int]:
+        time.sleep(item[1] * 1e-6)
+        return item
+
+    results = ordered(iter(items), work, cost=lambda item: item[1], workers=workers, window=window, room=room)
+    assert list(results) == items
+
+
+def test_reading_ahead_is_bounded() -> None:
+    read = 0
+
+    def items() -> Iterator[int]:
+        nonlocal read
+        for i in range(1000):
+            read += 1
+            yield i
+
+    results = ordered(items(), lambda i: i, cost=lambda _: 10, workers=2, window=100, room=50)
+    for i in range(20):
+        assert next(results) == i
+        assert read <= i + 6
+    results.close()
+
+
+def test_an_item_larger_than_the_room_still_runs() -> None:
+    assert list(ordered([5, 500, 5], str, cost=int, workers=2, window=10, room=50)) == ["5", "500", "5"]
+
+
+def test_the_costliest_that_waits_starts_first() -> None:
+    started: list[int] = []
+    gate = threading.Event()
+
+    def work(cost: int) -> int:
+        started.append(cost)
+        gate.wait()
+        return cost
+
+    results = ordered([9, 9, 1, 5, 3, 7], work, cost=int, workers=2, window=10, room=1000)
+    opener = threading.Timer(0.2, gate.set)
+    opener.start()
+    assert list(results) == [9, 9, 1, 5, 3, 7]
+    assert sorted(started[2:4]) == [5, 7]
+    opener.join()
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_comes_in_its_turn(workers: int) -> None:
+    def work(item: int) -> float:
+        return 1 / item
+
+    results = ordered([1, 2, 0, 4], work, cost=lambda _: 1, workers=workers, window=8, room=8)
+    assert [next(results), next(results)] == [1.0, 0.5]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+
+
+def test_no_thread_outlives_a_consumer_that_stops() -> None:
+    before = threading.active_count()
+    results = ordered(iter(range(10**9)), lambda i: i, cost=lambda _: 1, workers=4, window=16, room=16)
+    assert next(results) == 0
+    results.close()
+    assert threading.active_count() == before
+
+
+def seen() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+@pytest.mark.parametrize(
+    ("files", "limit"),
+    [
+        ({}, None),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu.max": "100000 100000"}, 1),
+        ({"cpu.max": "50000 100000"}, 1),
+        ({"cpu.max": "garbage"}, None),
+        ({"cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"}, None),
+        ({"cpu.cfs_quota_us": "100000", "cpu.cfs_period_us": "100000"}, 1),
+        ({"cpu.max": "6400000 100000"}, 64),
+    ],
+)
+def test_the_quota_of_a_container_counts(tmp_path: Path, files: dict[str, str], limit: int | None) -> None:
+    for name, content in files.items():
+        (tmp_path / name).write_text(content + "\n")
+    assert available_cpus(tmp_path) == min(seen(), limit or seen())
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+def test_affinity_counts(tmp_path: Path) -> None:
+    allowed = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(allowed)})
+        assert available_cpus(tmp_path) == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

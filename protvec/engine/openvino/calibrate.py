@@ -6,7 +6,8 @@ neither costs time afterwards.
 *Smoothing* (Xiao et al. 2023, SmoothQuant, arXiv:2211.10438): a channel whose activations are large is divided by
 a factor and its weights are multiplied by it, so that a group of channels that is rounded with one scale holds
 numbers of one size. In exact arithmetic nothing changes. All factors go into weights that are there anyway: those
-of the layer norm, of the values, and of the linear branch of the feed-forward.
+of the layer norm, of the values, and of the linear branch of the feed-forward. How much moves from the activations
+into the weights is chosen for each input by the error that rounding both is expected to make; it may be nothing.
 
 *Bias correction* (Nagel et al. 2019, arXiv:1906.04721): rounding a matrix W to V shifts its outputs by (V - W) x.
 The mean of that over proteins is known, and is subtracted. It is the part that a mean over residues keeps.
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float32]
 
-# How much of an outlier moves from the activations into the weights, between 0 and 1.
-STRENGTH = 0.5
+# Shares of an outlier that may move from the activations into the weights.
+STRENGTHS = (0.0, 0.25, 0.5, 0.75)
 # A channel that is nearly silent keeps a factor that its weights can bear.
 _RANGE = 1e4
 
@@ -43,17 +44,20 @@ class Inputs:
 
     Attributes:
         total: ndarray, shape=(in,): the sum over tokens.
+        squares: ndarray, shape=(in,): the sum of squares.
         largest: ndarray, shape=(in,): the largest absolute value of each channel.
         tokens: How many were seen.
     """
 
     total: Vector
+    squares: Vector
     largest: Vector
     tokens: int = 0
 
-    def add(self, mean: Vector, largest: Vector, tokens: int) -> None:
-        """Take in what one protein showed."""
+    def add(self, mean: Vector, square: Vector, largest: Vector, tokens: int) -> None:
+        """Take in what one protein showed: its means over tokens, and its largest."""
         self.total = self.total + mean * tokens
+        self.squares = self.squares + square * tokens
         self.largest = np.maximum(self.largest, largest)
         self.tokens += tokens
 
@@ -61,6 +65,11 @@ class Inputs:
     def mean(self) -> Vector:
         """ndarray, shape=(in,): the mean over tokens."""
         return np.asarray(self.total / max(self.tokens, 1), dtype=np.float32)
+
+    @property
+    def square(self) -> Vector:
+        """ndarray, shape=(in,): the mean square over tokens."""
+        return np.asarray(self.squares / max(self.tokens, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -124,19 +133,21 @@ class Calibrated:
         return np.asarray(array, dtype=np.float32)
 
 
-def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs]) -> Calibrated:
+def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs], *, group: int) -> Calibrated:
     """Smooth every layer, and note what each matrix will be fed with.
 
     Args:
         shape: Of the encoder.
         weights: Of the checkpoint.
         inputs: What each matrix of ``observed`` was fed with.
+        group: Channels that share a scale when activations are rounded.
     """
     result = Calibrated(weights)
     for layer in range(shape.layers):
         for place in places(shape, layer):
             seen = inputs[place.readers[0]]
-            factor = _factor(seen.largest, [result.get(name, (None, None)) for name in place.readers])
+            matrix = np.concatenate([result.get(name, (None, None)) for name in place.readers])
+            factor = best_factor(seen, matrix, group=group)
             for name in place.readers:
                 result.columns[name] = factor
                 result.means[name] = seen.mean / factor
@@ -146,12 +157,46 @@ def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs]) -> Ca
     return result
 
 
-def _factor(largest: Vector, matrices: Sequence[NDArray[np.float32]]) -> Vector:
-    """SmoothQuant's factor of each channel, with mean one on a logarithmic scale."""
-    weight = np.max([np.abs(matrix).max(axis=0) for matrix in matrices], axis=0)
+def best_factor(seen: Inputs, matrix: NDArray[np.float32], *, group: int) -> Vector:
+    """The factor of each channel with which rounding is expected to harm least.
+
+    Args:
+        seen: What the matrix is fed with.
+        matrix: ndarray, shape=(out, in): all that read this input, one below the other.
+        group: Channels that share a scale when activations are rounded; 0 where none do.
+
+    Returns:
+        ndarray, shape=(in,), dtype=float32.
+    """
+    factors = [_factor(seen.largest, np.abs(matrix).max(axis=0), strength) for strength in STRENGTHS]
+    return min(factors, key=lambda factor: expected_error(seen.square, matrix, factor, group=group))
+
+
+def expected_error(square: Vector, matrix: NDArray[np.float32], factor: Vector, *, group: int) -> float:
+    """Mean square error of the outputs, summed, when weights and activations are rounded to 8 bits.
+
+    Rounding to steps of d adds noise of variance d²/12: to each row of weights with a step of its own, and to each
+    group of activations. Both kinds of noise are taken as independent.
+    """
+    scaled, power = matrix * factor, square / factor**2
+    weight_steps = np.abs(scaled).max(axis=1) / 127
+    error = float((weight_steps**2).sum()) * float(power.sum())
+    if group:
+        groups = power.reshape(-1, group)
+        most = np.maximum(groups.max(axis=1), np.finfo(np.float32).tiny)
+        # The square of the largest of n equal normal channels is about 1 + 2 ln n times theirs.
+        peaks = most * (1 + 2 * np.log(np.maximum(groups.sum(axis=1) / most, 1)))
+        error += float((peaks / 127**2 * (scaled**2).sum(axis=0).reshape(-1, group).sum(axis=1)).sum())
+    return error / 12
+
+
+def _factor(largest: Vector, weight: Vector, strength: float) -> Vector:
+    """SmoothQuant's factor of each channel, with mean one on a logarithmic scale; 1 for a strength of 0."""
+    if not strength:
+        return np.ones_like(largest)
     weight = np.maximum(weight, weight.max() / _RANGE + np.finfo(np.float32).tiny)
     active = np.maximum(largest, largest.max() / _RANGE + np.finfo(np.float32).tiny)
-    logarithm = STRENGTH * np.log(active) - (1 - STRENGTH) * np.log(weight)
+    logarithm = strength * np.log(active) - (1 - strength) * np.log(weight)
     factor: Vector = np.exp(logarithm - logarithm.mean()).astype(np.float32)
     return factor
 
@@ -160,7 +205,7 @@ def observe(model: Any, names: Sequence[str], tokens: Iterable[NDArray[np.int32]
     """Run proteins through a model that reports the inputs of its matrices.
 
     Args:
-        model: From ``T5Graph.observer``, compiled: its outputs are the mean and the largest of each name in turn.
+        model: From ``T5Graph.observer``, compiled.
         names: Of the matrices.
         tokens: ids of each protein, ndarray, shape=(L,).
     """
@@ -169,9 +214,9 @@ def observe(model: Any, names: Sequence[str], tokens: Iterable[NDArray[np.int32]
     for ids in tokens:
         request.infer([ids[None]])
         for place, name in enumerate(names):
-            mean, largest = (np.array(request.get_output_tensor(2 * place + part).data) for part in (0, 1))
-            entry = seen.setdefault(name, Inputs(np.zeros_like(mean), np.zeros_like(largest)))
-            entry.add(mean, largest, len(ids))
+            mean, square, largest = (np.array(request.get_output_tensor(3 * place + part).data) for part in range(3))
+            nothing = np.zeros_like(mean)
+            seen.setdefault(name, Inputs(nothing, nothing, nothing)).add(mean, square, largest, len(ids))
     return seen
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protvec.engine.openvino import cache
-from protvec.engine.openvino.constants import FromCheckpoint
+from protvec.engine.openvino.constants import FromCheckpoint, activation_group
 from protvec.engine.openvino.device import check_precision
 from protvec.errors import EngineError
 
@@ -84,7 +84,7 @@ def _graph(checkpoint: Checkpoint, precision: str, count: Callable[[int], None])
     shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
     if precision != "int8":
         return T5Graph(shape, FromCheckpoint(weights, precision, count)).encoder()
-    better = calibrate(shape, weights, _observe(checkpoint, shape, weights))
+    better = calibrate(shape, weights, _observe(checkpoint, shape, weights), group=activation_group(shape.widths))
     return T5Graph(shape, FromCheckpoint(better, precision, count, better.means)).encoder()
 
 

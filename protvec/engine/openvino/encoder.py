@@ -141,4 +141,4 @@ class OpenVinoEncoder:
 def _group(shape: Shape | None) -> int:
     if shape is None:
         return 0
-    return activation_group({shape.d_model, shape.d_ff, shape.heads * shape.d_kv})
+    return activation_group(shape.widths)

@@ -52,8 +52,8 @@ class T5Graph:
             names: Of the matrices.
 
         Returns:
-            A model from input ids, int32 (1, L), to two outputs for each name in turn, float32 (in,): the mean
-            over tokens, and the largest absolute value.
+            A model from input ids, int32 (1, L), to three outputs for each name in turn, float32 (in,): the mean
+            over tokens, the mean square, and the largest absolute value.
         """
         import openvino as ov
 
@@ -62,7 +62,11 @@ class T5Graph:
         outputs = []
         for name in names:
             x = self._inputs[name]
-            outputs += [op.reduce_mean(x, _ints(0, 1), False), op.reduce_max(op.absolute(x), _ints(0, 1), False)]
+            outputs += [
+                op.reduce_mean(x, _ints(0, 1), False),
+                op.reduce_mean(op.multiply(x, x), _ints(0, 1), False),
+                op.reduce_max(op.absolute(x), _ints(0, 1), False),
+            ]
         return ov.Model([op.result(y) for y in outputs], [ids], "observer")
 
     def _layers(self) -> tuple[Any, Any]:

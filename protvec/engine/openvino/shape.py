@@ -56,6 +56,11 @@ class Shape:
     activation: Activation
     gated: bool
 
+    @property
+    def widths(self) -> set[int]:
+        """How many channels the inputs of its matrices have."""
+        return {self.d_model, self.d_ff, self.heads * self.d_kv}
+
     @classmethod
     def read(cls, directory: Path) -> Shape:
         """From the ``config.json`` of a checkpoint.

@@ -1,0 +1,128 @@
+"""Calibration: weights that compute the same and round better."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from checkpoints import add_outliers, write_t5
+
+from protvec.engine.openvino import calibrate
+from protvec.engine.openvino.calibrate import Inputs
+from protvec.engine.openvino.constants import FromCheckpoint, quantise
+from protvec.engine.openvino.convert import _observe
+from protvec.engine.openvino.device import core, properties
+from protvec.engine.openvino.graph import T5Graph
+from protvec.engine.openvino.shape import Shape
+from protvec.engine.openvino.weights import Weights, linear_names
+from protvec.models import TokenTable, find
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from protvec.engine.openvino.constants import Source
+    from protvec.models import Checkpoint
+
+SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR"
+
+
+def hidden(checkpoint: Checkpoint, shape: Shape, weights: Source) -> NDArray[np.float32]:
+    model = T5Graph(shape, FromCheckpoint(weights, "fp32")).encoder()
+    compiled = core().compile_model(model, "CPU", properties("fp32", group=0, streams=1, threads=1))
+    ids = TokenTable.from_checkpoint(checkpoint).encode(SEQUENCE).astype(np.int32)
+    return np.array(compiled([ids[None]])[0][0])
+
+
+@pytest.mark.parametrize("activation", ["gated-gelu", "gated-silu", "relu", "gelu_new"])
+def test_smoothing_changes_nothing_in_exact_arithmetic(activation: str, tmp_path: Path) -> None:
+    directory = write_t5(tmp_path / "model", activation=activation)
+    if activation.startswith("gated"):
+        add_outliers(directory, 100.0)
+    checkpoint = find(directory)
+    shape, weights = Shape.read(directory), Weights(checkpoint)
+    better = calibrate.calibrate(shape, weights, _observe(checkpoint, shape, weights), group=16)
+    assert any(np.ptp(factor) > 0 for factor in better.columns.values()), "nothing was smoothed"
+    plain, smooth = hidden(checkpoint, shape, weights), hidden(checkpoint, shape, better)
+    np.testing.assert_allclose(smooth, plain, atol=2e-5 * np.abs(plain).max())
+
+
+def test_every_matrix_has_a_mean_input(tmp_path: Path) -> None:
+    for activation in ("gated-gelu", "gelu_new"):
+        checkpoint = find(write_t5(tmp_path / activation, activation=activation))
+        shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
+        better = calibrate.calibrate(shape, weights, _observe(checkpoint, shape, weights), group=16)
+        for layer in range(shape.layers):
+            for name, (_, inputs) in linear_names(shape, layer).items():
+                assert better.means[name].shape == (inputs,)
+
+
+def test_what_is_observed_is_what_the_matrix_is_fed_with(tmp_path: Path) -> None:
+    """Against transformers: the input of the first layer's queries is the normed embedding."""
+    import torch
+    from transformers import T5EncoderModel
+
+    checkpoint = find(write_t5(tmp_path / "model"))
+    shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
+    name = next(iter(linear_names(shape, 0)))
+    seen = _observe(checkpoint, shape, weights)[name]
+    table = TokenTable.from_checkpoint(checkpoint)
+    ids = np.concatenate([table.encode(sequence) for sequence in calibrate.proteins()])
+    model = T5EncoderModel.from_pretrained(checkpoint.directory)
+    with torch.no_grad():
+        fed = model.encoder.block[0].layer[0].layer_norm(model.shared(torch.from_numpy(ids))).numpy()
+    assert seen.tokens == len(ids)
+    np.testing.assert_allclose(seen.mean, fed.mean(axis=0), atol=1e-2)
+    np.testing.assert_allclose(seen.square, (fed**2).mean(axis=0), rtol=2e-2)
+    np.testing.assert_allclose(seen.largest, np.abs(fed).max(axis=0), rtol=1e-2)
+
+
+def test_the_shift_takes_back_the_mean_error_of_rounding() -> None:
+    draw = np.random.default_rng(0)
+    matrix = draw.normal(size=(32, 64)).astype(np.float32)
+    x = (draw.normal(size=(500, 64)) + 3 * draw.normal(size=64)).astype(np.float32)
+
+    class One:
+        def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+            return matrix
+
+    constants = FromCheckpoint(One(), "int8", means={"w": x.mean(axis=0)})
+    constants.matrix("w", (32, 64))
+    stored, scale = quantise(matrix)
+    error = x @ (stored * scale).T - x @ matrix.T
+    left = error + constants.shift("w").data
+    assert np.abs(error.mean(axis=0)).max() > 1e-3
+    assert np.abs(left.mean(axis=0)).max() < 1e-5
+    assert constants.shift("another") is None
+
+
+def test_expected_error_predicts_the_real_one() -> None:
+    draw = np.random.default_rng(1)
+    matrix = draw.normal(size=(96, 128)).astype(np.float32)
+    x = draw.normal(size=(2000, 128)).astype(np.float32)
+    x[:, ::32] *= 50  # outlier channels
+    seen = Inputs(x.sum(axis=0), (x**2).sum(axis=0), np.abs(x).max(axis=0), len(x))
+
+    def real(factor: NDArray[np.float32], group: int) -> float:
+        stored, scale = quantise(matrix * factor)
+        parts = (x / factor).reshape(len(x), -1, group)
+        steps = np.abs(parts).max(axis=2, keepdims=True) / 127
+        rounded = (np.rint(parts / steps) * steps).reshape(x.shape)
+        return float((((rounded @ (stored * scale).T) - x @ matrix.T) ** 2).mean(axis=0).sum())
+
+    ones = np.ones(128, dtype=np.float32)
+    best = calibrate.best_factor(seen, matrix, group=64)
+    for factor in (ones, best):
+        expected = calibrate.expected_error(seen.square, matrix, factor, group=64)
+        assert 0.4 < expected / real(factor, 64) < 2.5
+    assert real(best, 64) < 0.2 * real(ones, 64)
+
+
+def test_the_proteins_observed_are_not_those_measured() -> None:
+    from protvec.engine.fidelity import probe
+
+    observed = calibrate.proteins()
+    assert len(observed) == 10
+    assert not set(observed) & set(probe())

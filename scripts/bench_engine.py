@@ -6,7 +6,8 @@ In one run on one machine, on real proteins (Arabidopsis, chromosome 1) drawn to
 - the plain loop: transformers' T5EncoderModel, fp32, one sequence at a time, default threads;
 - every engine and precision of protvec on the same checkpoint (what cannot run here says why);
 - NEAR, the small other model, in each of its engines;
-- ``protvec search`` as a whole process, with Ankh in int8 and with NEAR.
+- ``protvec search`` as a whole process, with Ankh in int8 and with NEAR;
+- where ``--sections long`` asks for it, one protein as long as titin: half an hour, or ``--layers 2``: a minute.
 
 Each contender is a process of its own. They take turns, round after round, because machines are noisy: ratios
 are taken within a round. The peak is the fastest matrix product of any round. Where "CPUs used" is below the
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from _bench import Spread, Worker, draw, proteins, provenance, table, write_json
 from _bench_encoders import PLAIN, RANDOM_MARK, SHAPES, flop, write_random
+from _bench_long import TITIN, time_long
 from _bench_race import Contender, entries, race
 from _bench_search import SEARCHES, time_searches
 
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from protvec.fasta import Record
     from protvec.models import Checkpoint
 
-SECTIONS = ("engine", "near", "search")
+SECTIONS = ("engine", "near", "search", "long")
 PRECISIONS = ("fp32", "bf16", "int8")
 RESIDUES, QUICK_RESIDUES = 12_000, 2_000
 NEAR_TIMES = 5  # NEAR is that much faster that it gets more proteins
@@ -77,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result["search"] = [time_searches(name, checkpoint, records, (("openvino", "int8"), ("torch", "fp32")))]
         if near:
             result["search"].append(time_searches("near", near, records, (("auto", "auto"),)))
+    if "long" in options.sections:
+        result["long"] = [time_long(options.long, options.layers, precision) for precision in options.precisions]
     if options.json:
         write_json(options.json, result)
     return 0
@@ -91,9 +95,11 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--model", metavar="DIR|NAME", help="a T5 checkpoint; default ankh-base or its shape")
     parser.add_argument("--precisions", type=names(PRECISIONS), default=PRECISIONS, help="default: all")
-    parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS, help=f"of {','.join(SECTIONS)}")
+    parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS[:3], help=f"of {','.join(SECTIONS)}")
     parser.add_argument("--rounds", type=positive, default=3, help="default: 3")
     parser.add_argument("--residues", type=positive, help=f"in a round; default {RESIDUES}, quick {QUICK_RESIDUES}")
+    parser.add_argument("--long", type=positive, default=TITIN, help="residues in the section long; default: titin's")
+    parser.add_argument("--layers", type=positive, default=48, help="of Ankh-base's 48, in the section long")
     parser.add_argument("--fasta", type=Path, metavar="FILE", help="draw from these proteins; fetch nothing")
     parser.add_argument("--fresh", action="store_true", help="convert anew in a cache of its own, to time it (Linux)")
     options = parser.parse_args(arguments)

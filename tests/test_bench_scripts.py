@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import _bench
 import _bench_encoders
+import _bench_long
 import _bench_search
 import bench_engine
 from _bench_race import Contender
@@ -267,3 +268,11 @@ def test_a_search_is_timed_with_the_engine_that_works(
     assert "tiny: moon fp32 not available: protvec: error: " in capsys.readouterr().out
     assert (found["engine"], found["precision"], found["proteins"]) == ("torch", "fp32", len(records))
     assert found["seconds"] == [found["median"]]
+
+
+def test_a_long_protein_is_measured(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bench_long, "ANKH_BASE", TINY)
+    result = _bench_long.time_long(700, 1, "fp32")
+    assert result["finite"]
+    assert result["long"]["seconds"] > 0
+    assert "700 residues" in capsys.readouterr().out

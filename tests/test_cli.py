@@ -222,6 +222,11 @@ def test_search_formats_hold_the_same_hits(cli: Cli, db: Path, tmp_path: Path) -
     assert all(row["target"] in text for row in lines)
 
 
+def test_a_sequence_longer_than_any_file_name_is_a_query(cli: Cli, db: Path) -> None:
+    out = cli("search", HISTONE * 3, "--db", db, "-k", 1, "--columns", "query,target")
+    assert out.splitlines()[1].startswith("query\this")
+
+
 def test_search_reads_fasta_and_standard_input(cli: Cli, db: Path, tmp_path: Path) -> None:
     fasta = write_fasta(tmp_path / "q.fa", [("mine", UBIQUITIN), ("yours", CALMODULIN)])
     out = cli("search", fasta, "--db", db, "-k", 1, "--columns", "query,target")

@@ -111,13 +111,21 @@ def _queries(query: str) -> Iterator[Query]:
 
     if query == "-":
         yield from read_queries(sys.stdin.buffer, name="<stdin>")
-    elif Path(query).exists():
+    elif _is_file(query):
         yield from read_queries(query)
     else:
         try:
             yield parse_query(query)
         except QueryError as error:
             raise QueryError(f"{_shortened(query)!r} is neither a file nor a protein sequence: {error}") from None
+
+
+def _is_file(text: str) -> bool:
+    """Whether something of this name is there; a long sequence is too long for a name, which is an error to ask."""
+    try:
+        return Path(text).exists()
+    except OSError:
+        return False
 
 
 def _shortened(text: str, limit: int = 40) -> str:

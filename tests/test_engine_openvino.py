@@ -182,3 +182,13 @@ def test_torch_is_not_imported_after_the_conversion(checkpoint: Checkpoint) -> N
         [sys.executable, "-c", code, str(checkpoint.directory)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_short_ones_that_share_a_request_have_the_bits_of_one_alone(checkpoint: Checkpoint, precision: str) -> None:
+    """Proteins of one length are batched; nothing of the others may be seen in a vector."""
+    sequences = [*proteins([9] * 14), *proteins([20] * 5), *proteins([9] * 3)]
+    encoder = fast.load(checkpoint, precision=precision, threads=1)
+    for together, sequence in zip(encoder.encode(sequences), sequences, strict=True):
+        (alone,) = encoder.encode([sequence])
+        assert together.tobytes() == alone.tobytes()

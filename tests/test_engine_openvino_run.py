@@ -15,8 +15,12 @@ from protvec.engine.openvino.run import ordered
 from protvec.engine.threads import available_cpus
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+def each(work: Callable[[int], object]) -> Callable[[list[int]], list[object]]:
+    return lambda items: [work(item) for item in items]
 
 
 @settings(deadline=None)
@@ -25,16 +29,59 @@ if TYPE_CHECKING:
     workers=st.integers(1, 4),
     window=st.integers(1, 20),
     room=st.integers(1, 200),
+    together=st.integers(1, 5),
 )
-def test_every_item_once_and_in_order(costs: list[int], workers: int, window: int, room: int) -> None:
+def test_every_item_once_and_in_order(costs: list[int], workers: int, window: int, room: int, together: int) -> None:
     items = list(enumerate(costs))
 
-    def work(item: tuple[int, int]) -> tuple[int, int]:
-        time.sleep(item[1] * 1e-6)
-        return item
+    def work(some: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        assert len(some) <= together
+        assert len({cost for _, cost in some}) == 1
+        time.sleep(some[0][1] * 1e-6)
+        return some
 
-    results = ordered(iter(items), work, cost=lambda item: item[1], workers=workers, window=window, room=room)
+    results = ordered(
+        iter(items),
+        work,
+        cost=lambda item: item[1],
+        workers=workers,
+        window=window,
+        room=room,
+        together=lambda _: together,
+    )
     assert list(results) == items
+
+
+def test_cheap_items_of_one_cost_go_together_and_are_shared() -> None:
+    calls: list[list[int]] = []
+    gate = threading.Event()
+
+    def work(items: list[int]) -> list[int]:
+        calls.append(items)
+        gate.wait()
+        return items
+
+    costs = [9, 9, *[2] * 6, *[7] * 2, 1]
+    results = ordered(
+        costs, work, cost=int, workers=2, window=20, room=1000, together=lambda cost: 1 if cost > 5 else 4
+    )
+    opener = threading.Timer(0.2, gate.set)
+    opener.start()
+    assert list(results) == costs
+    assert calls[:4] == [[9], [9], [7], [7]]
+    assert sorted(map(len, calls[4:]))[-1] == 4  # half of the seven that wait, rounded up
+    assert all(len(set(call)) == 1 for call in calls)
+    opener.join()
+
+
+def test_one_that_fails_does_not_harm_those_beside_it() -> None:
+    def work(items: list[int]) -> list[float]:
+        return [1 / item for item in items]
+
+    results = ordered([4, 2, 0, 5], work, cost=lambda _: 1, workers=1, window=8, room=8, together=lambda _: 4)
+    assert [next(results), next(results)] == [0.25, 0.5]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 def test_reading_ahead_is_bounded() -> None:
@@ -46,7 +93,7 @@ def test_reading_ahead_is_bounded() -> None:
             read += 1
             yield i
 
-    results = ordered(items(), lambda i: i, cost=lambda _: 10, workers=2, window=100, room=50)
+    results = ordered(items(), lambda some: some, cost=lambda _: 10, workers=2, window=100, room=50)
     for i in range(20):
         assert next(results) == i
         assert read <= i + 6
@@ -54,7 +101,7 @@ def test_reading_ahead_is_bounded() -> None:
 
 
 def test_an_item_larger_than_the_room_still_runs() -> None:
-    assert list(ordered([5, 500, 5], str, cost=int, workers=2, window=10, room=50)) == ["5", "500", "5"]
+    assert list(ordered([5, 500, 5], each(str), cost=int, workers=2, window=10, room=50)) == ["5", "500", "5"]
 
 
 def test_the_costliest_that_waits_starts_first() -> None:
@@ -66,7 +113,7 @@ def test_the_costliest_that_waits_starts_first() -> None:
         gate.wait()
         return cost
 
-    results = ordered([9, 9, 1, 5, 3, 7], work, cost=int, workers=2, window=10, room=1000)
+    results = ordered([9, 9, 1, 5, 3, 7], each(work), cost=int, workers=2, window=10, room=1000)
     opener = threading.Timer(0.2, gate.set)
     opener.start()
     assert list(results) == [9, 9, 1, 5, 3, 7]
@@ -79,7 +126,7 @@ def test_an_error_comes_in_its_turn(workers: int) -> None:
     def work(item: int) -> float:
         return 1 / item
 
-    results = ordered([1, 2, 0, 4], work, cost=lambda _: 1, workers=workers, window=8, room=8)
+    results = ordered([1, 2, 0, 4], each(work), cost=lambda _: 1, workers=workers, window=8, room=8)
     assert [next(results), next(results)] == [1.0, 0.5]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -87,7 +134,7 @@ def test_an_error_comes_in_its_turn(workers: int) -> None:
 
 def test_no_thread_outlives_a_consumer_that_stops() -> None:
     before = threading.active_count()
-    results = ordered(iter(range(10**9)), lambda i: i, cost=lambda _: 1, workers=4, window=16, room=16)
+    results = ordered(iter(range(10**9)), lambda some: some, cost=lambda _: 1, workers=4, window=16, room=16)
     assert next(results) == 0
     results.close()
     assert threading.active_count() == before

@@ -39,7 +39,7 @@ class T5Graph:
         self._inputs: dict[str, Any] = {}  # of every matrix, by its name, in the graph built last
 
     def encoder(self) -> Any:  # noqa: ANN401
-        """The whole encoder: input ids, int32 (1, L), to the last hidden state, float32 (1, L, D)."""
+        """The whole encoder: input ids, int32 (N, L), to the last hidden state, float32 (N, L, D)."""
         import openvino as ov
 
         ids, x = self._layers()
@@ -72,7 +72,7 @@ class T5Graph:
     def _layers(self) -> tuple[Any, Any]:
         """Input ids, and the last hidden state that they give."""
         op = self._op
-        ids = op.parameter([1, -1], np.int32, "ids")
+        ids = op.parameter([-1, -1], np.int32, "ids")
         x = op.gather(self._constants.array(EMBEDDING, (None, self._shape.d_model)), ids, _int(0))
         length = op.gather(op.shape_of(ids, "i32"), _int(1), _int(0))
         bias = self._bias(_int(0), length, length)

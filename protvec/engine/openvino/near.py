@@ -16,11 +16,11 @@ LETTERS = 25
 
 
 def near_graph(constants: Constants) -> Any:  # noqa: ANN401
-    """Input ids, int32 (1, L), to residues, float32 (1, L, 256)."""
+    """Input ids, int32 (N, L), to residues, float32 (N, L, 256)."""
     ov = import_openvino()
     op = ov.opset13
 
-    ids = op.parameter([1, -1], np.int32, "ids")
+    ids = op.parameter([-1, -1], np.int32, "ids")
     swap = op.constant(np.array([0, 2, 1], dtype=np.int64))
     table = constants.array("embedding_layer.weight", (CHANNELS, LETTERS))
     x = op.transpose(op.gather(op.transpose(table, op.constant([1, 0])), ids, op.constant(0)), swap)

@@ -1,4 +1,4 @@
-"""Sequences through several streams: as many at once as there are streams, longest first, order restored."""
+"""Sequences through several streams: longest first, short ones of one length together, order restored."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -15,36 +15,36 @@ R = TypeVar("R")
 
 def ordered(
     items: Iterable[T],
-    work: Callable[[T], R],
+    work: Callable[[list[T]], Sequence[R]],
     *,
     cost: Callable[[T], int],
     workers: int,
     window: int,
     room: int,
+    together: Callable[[int], int] = lambda _: 1,
 ) -> Iterator[R]:
-    """Apply a function to each item in threads; results come in the order of the items.
+    """Apply a function to items in threads; results come in the order of the items.
 
     Among the items that have been read, the costliest starts first: cheap ones fill the gaps at the end. How
     far reading runs ahead of the result that is due is bounded, and so is what waits in memory.
 
     Args:
         items: Consumed lazily.
-        work: Called in a thread; should let go of the interpreter for most of its time.
+        work: From items of one cost to their results. Called in a thread; should let go of the interpreter for
+            most of its time.
         cost: Of an item, in any unit.
-        workers: How many items are worked on at once.
+        workers: How many calls of ``work`` run at once.
         window: At most so many items are read ahead.
         room: At most so much cost is read ahead, unless it is one item alone.
+        together: How many items of a cost ``work`` may get in one call; it gets fewer where no more wait.
 
     Yields:
-        ``work(item)`` for each item.
+        The result of each item.
 
     Raises:
         Exception: Whatever ``work`` or ``items`` raised, in its turn; what was waiting is dropped.
     """
-    if workers == 1:
-        yield from map(work, items)
-        return
-    crew = _Crew(work, workers)
+    crew = _Crew(work, workers, together)
     try:
         yield from _in_turn(iter(items), crew, cost=cost, window=window, room=room)
     finally:
@@ -76,8 +76,9 @@ def _in_turn(items: Iterator[T], crew: _Crew[T, R], *, cost: Callable[[T], int],
 class _Crew(Generic[T, R]):
     """Threads that take the costliest item that waits."""
 
-    def __init__(self, work: Callable[[T], R], workers: int) -> None:
+    def __init__(self, work: Callable[[list[T]], Sequence[R]], workers: int, together: Callable[[int], int]) -> None:
         self._work = work
+        self._together = together
         self._waiting: list[tuple[int, int, T]] = []  # a heap: costliest first, then in order
         self._done: dict[int, R | BaseException] = {}
         self._changed = threading.Condition()
@@ -110,16 +111,31 @@ class _Crew(Generic[T, R]):
             thread.join()
 
     def _run(self) -> None:
-        while True:
+        while batch := self._next():
+            results = self._results([item for _, item in batch])
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._dismissed)
-                if self._dismissed:
-                    return
-                _, place, item = heapq.heappop(self._waiting)
-            try:
-                result: R | BaseException = self._work(item)
-            except BaseException as error:
-                result = error
-            with self._changed:
-                self._done[place] = result
+                self._done.update(zip((place for place, _ in batch), results, strict=True))
                 self._changed.notify_all()
+
+    def _next(self) -> list[tuple[int, T]]:
+        """Places and items to work on in one call; none when this crew is dismissed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._dismissed)
+            if self._dismissed:
+                return []
+            cost = self._waiting[0][0]
+            # No more than its share: what is left is for the other threads.
+            most = min(self._together(-cost), -(-len(self._waiting) // len(self._threads)))
+            batch: list[tuple[int, T]] = []
+            while self._waiting and self._waiting[0][0] == cost and len(batch) < most:
+                _, place, item = heapq.heappop(self._waiting)
+                batch.append((place, item))
+            return batch
+
+    def _results(self, items: list[T]) -> Sequence[R | BaseException]:
+        try:
+            return self._work(items)
+        except BaseException as error:
+            if len(items) == 1:
+                return [error]
+        return [result for item in items for result in self._results([item])]  # so that each fails by itself

@@ -112,7 +112,6 @@ class OpenVinoEncoder:
         self._streams = 1 if latency else self.threads
         self._settings = properties(precision, group=_group(shape), streams=self._streams, threads=self.threads)
         self._compiled = compile_files(xml, self._settings)
-        self._batches = self._compiled.input(0).partial_shape[0].is_dynamic
         self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._limit = math.isqrt(_WHOLE_BIAS // shape.heads) if shape else _NO_LIMIT
         self._one_long_at_a_time = threading.Lock()
@@ -126,11 +125,8 @@ class OpenVinoEncoder:
             workers=self._streams,
             window=_WINDOW_SEQUENCES,
             room=_WINDOW_RESIDUES,
-            together=self._together,
+            together=lambda length: max(1, _SHORT // max(1, length)),
         )
-
-    def _together(self, length: int) -> int:
-        return max(1, _SHORT // max(1, length)) if self._batches else 1
 
     def _encode(self, sequences: list[str]) -> list[NDArray[np.float32]]:
         """Sequences of one length."""

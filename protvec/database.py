@@ -38,6 +38,7 @@ class Settings:
         precision: ``auto``, ``fp32``, ``bf16`` or ``int8``.
         threads: Threads to embed with; None means all that this process may use.
         device: ``cpu`` or a torch device such as ``cuda``.
+        latency: Have the answer to one query sooner, at the cost of the rate of many.
         notify: Called with a line of text where the user should know something, such as a licence.
     """
 
@@ -47,6 +48,7 @@ class Settings:
     precision: str = "auto"
     threads: int | None = None
     device: str = "cpu"
+    latency: bool = False
     notify: Callable[[str], None] | None = None
 
     def checkpoint(self, recorded: str | None = None) -> models.Checkpoint:
@@ -90,6 +92,7 @@ class Settings:
             precision=precision,
             threads=self.threads,
             device=self.device,
+            latency=self.latency,
             notify=self.notify,
         )
 
@@ -405,7 +408,7 @@ def open(path: str | Path, **settings: Any) -> Database:  # noqa: ANN401
 
     Args:
         path: The directory.
-        **settings: See ``Settings``: model, offline, engine, precision, threads, device, notify.
+        **settings: See ``Settings``: model, offline, engine, precision, threads, device, latency, notify.
 
     Raises:
         DatabaseNotFoundError: there is nothing at the path.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,6 +77,8 @@ def search(
     if bool(query) == bool(id):
         raise typer.BadParameter("give a query or --id, one of them", param_hint="SEQ|FASTA|-")
     settings = model_settings(model, precision, engine, threads, device, offline)
+    if query is not None and not _is_file(query):  # one sequence: all threads work on it
+        settings = replace(settings, latency=query != "-")
     database = Database(Store.open(db), settings)
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")

@@ -26,6 +26,7 @@ def load(
     precision: str = "auto",
     threads: int | None = None,
     device: str = "cpu",
+    latency: bool = False,
     notify: Callable[[str], None] | None = None,
 ) -> Encoder:
     """Make a checkpoint ready to run.
@@ -38,6 +39,7 @@ def load(
             on this machine (see ``protvec.engine.verify``), on a GPU bf16, in torch on the CPU fp32.
         threads: At most so many; None for all that this process may use.
         device: A torch device, ``cpu`` or ``cuda``.
+        latency: Have the first sequence sooner, and many of them later; the vectors are the same.
         notify: Called with a line of text where the user should know something.
 
     Raises:
@@ -54,7 +56,7 @@ def load(
         return _torch(checkpoint, precision=precision, threads=threads, device=device)
     if device != "cpu":
         raise EngineError(f"the openvino engine runs on the CPU alone, not on {device}: use --engine torch")
-    return _openvino(checkpoint, precision=precision, threads=threads, notify=notify)
+    return _openvino(checkpoint, precision=precision, threads=threads, latency=latency, notify=notify)
 
 
 def _torch(checkpoint: Checkpoint, *, precision: str, threads: int | None, device: str) -> Encoder:
@@ -73,7 +75,12 @@ def _torch(checkpoint: Checkpoint, *, precision: str, threads: int | None, devic
 
 
 def _openvino(
-    checkpoint: Checkpoint, *, precision: str, threads: int | None, notify: Callable[[str], None] | None
+    checkpoint: Checkpoint,
+    *,
+    precision: str,
+    threads: int | None,
+    latency: bool,
+    notify: Callable[[str], None] | None,
 ) -> Encoder:
     if importlib.util.find_spec("openvino") is None:
         raise EngineError("OpenVINO is not installed: `pip install openvino`, or use --engine torch")
@@ -81,7 +88,7 @@ def _openvino(
 
     if precision == "auto":
         precision = verify.choose(checkpoint, threads=threads, notify=notify)
-    return openvino.load(checkpoint, precision=precision, threads=threads)
+    return openvino.load(checkpoint, precision=precision, threads=threads, latency=latency)
 
 
 def _check(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -91,6 +91,31 @@ def bfloat16_constant(bits: NDArray[np.uint16], name: str) -> Any:  # noqa: ANN4
     return node
 
 
+# A conversion to float32 that the plugin leaves as it is: it would otherwise keep all weights in float32 beside
+# those that it computes with. Python cannot set the mark, but a model that is read has it.
+_UNPACK = b"""<net name="unpack" version="11"><layers>
+<layer id="0" name="in" type="Parameter" version="opset1"><data shape="?,?" element_type="bf16"/>
+<output><port id="0" precision="BF16"><dim>-1</dim><dim>-1</dim></port></output></layer>
+<layer id="1" name="to" type="Convert" version="opset1"><data destination_type="f32"/>
+<rt_info><attribute name="decompression" version="0"/></rt_info><input><port id="0"><dim>-1</dim><dim>-1</dim></port>
+</input><output><port id="1" precision="FP32"><dim>-1</dim><dim>-1</dim></port></output></layer>
+<layer id="2" name="out" type="Result" version="opset1"><input><port id="0"><dim>-1</dim><dim>-1</dim></port></input>
+</layer></layers><edges><edge from-layer="0" from-port="0" to-layer="1" to-port="0"/>
+<edge from-layer="1" from-port="1" to-layer="2" to-port="0"/></edges></net>"""
+
+
+def _unpacked(node: Any) -> Any:  # noqa: ANN401
+    """A matrix of bfloat16 as float32, to be read as it is stored."""
+    from protvec.engine.openvino.device import core
+
+    model = core().read_model(_UNPACK, b"")
+    (convert,) = (op for op in model.get_ops() if op.get_type_name() == "Convert")
+    convert.input(0).replace_source_output(node.output(0))
+    convert.set_friendly_name(f"{node.get_friendly_name()}/unpacked")
+    convert.validate_and_infer_types()
+    return convert
+
+
 def _as_float(node: Any) -> Any:  # noqa: ANN401
     from openvino import opset13 as op
 
@@ -144,7 +169,7 @@ class FromCheckpoint:
         if self._precision == "fp32":
             return self._constant(values, name)
         if self._precision == "bf16":
-            return _as_float(self._bfloat16(values, name))
+            return _unpacked(self._bfloat16(values, name))
         stored, scale = quantise(values)
         if name in self._means:
             # In two steps: the shift is the small difference of two large numbers.
@@ -190,7 +215,7 @@ class FromModel:
         node = self._nodes[name]
         if self._precision == "fp32":
             return node
-        return _as_float(node) if self._precision == "bf16" else _scaled(node, self._nodes[name + SCALE])
+        return _unpacked(node) if self._precision == "bf16" else _scaled(node, self._nodes[name + SCALE])
 
     def shift(self, name: str) -> Any | None:  # noqa: ANN401
         """See ``Constants.shift``."""

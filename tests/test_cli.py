@@ -71,6 +71,7 @@ def test_ingest_reports_on_standard_error_and_prints_nothing(cli: Cli, tmp_path:
     fasta = write_fasta(tmp_path / "in.fa", RECORDS)
     assert cli("ingest", fasta, "--db", tmp_path / "db", "--model", "near") == ""
     assert "4 records read; 4 proteins to store in new" in cli.err
+    assert "it is not Ankh" in cli.err
     assert "4 added, 0 reused, 0 updated, 0 unchanged, 0 skipped of 4 records" in cli.err
     assert cli("ingest", fasta, "--db", tmp_path / "db") == ""
     assert "0 added, 0 reused, 0 updated, 4 unchanged" in cli.err

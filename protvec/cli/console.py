@@ -49,6 +49,12 @@ def is_terminal() -> bool:
     return sys.stderr.isatty()
 
 
+def note_model(name: str) -> None:
+    """Say what the offline model is not."""
+    if name == "near":
+        note("The model is near, a small offline network; it is not Ankh.")
+
+
 @contextmanager
 def progress() -> Iterator[Progress]:
     """A progress display on standard error; shown on a terminal only."""

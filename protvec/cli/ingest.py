@@ -102,6 +102,7 @@ def ingest(
     )
     with library.open_sources(files, stdin=sys.stdin.buffer) as sources:
         target = _Target(db, settings, residues.value if residues else None)
+        console.note_model(target.model)
         plan = library.make_plan(sources, target.store, options)
         _show_plan(plan, str(db), new=target.store is None)
         cost = target.estimate(plan) if plan.distinct else None
@@ -145,6 +146,10 @@ class _Target:
     @property
     def store(self) -> Store | None:
         return self._database.store if self._database else None
+
+    @property
+    def model(self) -> str:
+        return self._database.store.space.model if self._database else self._checkpoint.spec.name
 
     def encoder(self) -> Encoder:
         if self._database:

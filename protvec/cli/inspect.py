@@ -111,6 +111,7 @@ def info(db: Db = DEFAULT_DB, as_json: Json = False) -> None:
 def _described(facts: dict[str, Any]) -> dict[str, str]:
     """The facts of ``info`` in words."""
     space = facts["space"]
+    model = "near (not Ankh)" if space["model"] == "near" else space["model"]
     datasets = (f"{name or '(none)'} {count:,}" for name, count in facts["datasets"].items())
     described = {
         "Database": facts["path"],
@@ -118,7 +119,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Distinct sequences": f"{facts['sequences']:,}",
         "Residues": f"{facts['residues']:,}",
         "Datasets": ", ".join(datasets),
-        "Model": f"{space['model']}, {space['dimension']} dimensions, {space['pooling']} over residues",
+        "Model": f"{model}, {space['dimension']} dimensions, {space['pooling']} over residues",
         "Upstream": f"{space['repository']} at {space['revision']}" if space["repository"] else "",
         "Precision": facts["precision"] or "",
         "Weights": f"SHA-256 {space['weights']}",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from protvec.cli import console
 from protvec.cli.formats import Format, write
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -82,6 +83,8 @@ def search(
     database = Database(Store.open(db), settings)
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
+    if console.is_terminal():
+        console.note_model(database.store.space.model)
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     hits = _answers(database, query, id or [], k, where, min_score, exclude_self, wanted)
     write(hits, format, wanted, output)

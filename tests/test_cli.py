@@ -457,3 +457,14 @@ def test_demo_shows_neighbours_and_runs_twice(cli: Cli, tmp_path: Path) -> None:
     first = cli.out
     assert cli("demo", "--db", tmp_path / "demo") == first
     assert "0 added" in cli.err
+
+
+def test_delete_takes_no_for_an_answer(cli: Cli, db: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    cli("delete", "--id", "cam", "--db", db, code=1)
+    assert "nothing deleted" in cli.err
+    assert json.loads(cli("info", "--db", db, "--json"))["proteins"] == 4

@@ -163,4 +163,6 @@ def delete(
 def _confirm(count: int, db: str) -> None:
     if not sys.stdin.isatty():
         raise QueryError(f"this would delete {plural(count, 'protein')} from {db}; add --yes to do it")
-    typer.confirm(f"Delete {plural(count, 'protein')} from {db}?", abort=True, err=True)
+    if not typer.confirm(f"Delete {plural(count, 'protein')} from {db}?", err=True):
+        console.note("nothing deleted")
+        raise console.Stop(1)

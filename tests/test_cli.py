@@ -111,6 +111,8 @@ def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
     fasta = write_fasta(tmp_path / "in.fa", RECORDS)
     plan = json.loads(cli("ingest", fasta, "--db", tmp_path / "db", "--model", "near", "--dry-run", "--json"))
     assert (plan["added"], plan["distinct"]) == (4, 4)
+    cli("ingest", fasta, "--db", tmp_path / "db", "--model", "near", "--dry-run", "--report", tmp_path / "plan.json")
+    assert json.loads((tmp_path / "plan.json").read_text()) == plan
     assert plan["estimate"]["bytes"] > sum(len(s) for _, s in RECORDS) * 512
     assert not (tmp_path / "db").exists()
 
@@ -435,7 +437,10 @@ def test_ctrl_c_stops_after_a_commit_and_says_how_to_go_on(tmp_path: Path) -> No
         "--model",
         "near",
     ]
-    with subprocess.Popen([*command, "--threads", "1"], stderr=subprocess.PIPE, text=True) as running:
+    report = tmp_path / "report.json"
+    with subprocess.Popen(
+        [*command, "--threads", "1", "--report", str(report)], stderr=subprocess.PIPE, text=True
+    ) as running:
         assert running.stderr is not None
         while "Estimate" not in running.stderr.readline():
             assert running.poll() is None
@@ -444,6 +449,7 @@ def test_ctrl_c_stops_after_a_commit_and_says_how_to_go_on(tmp_path: Path) -> No
         rest = running.stderr.read()
     assert running.returncode == 130, rest
     assert "goes on from here" in rest
+    assert json.loads(report.read_text())["interrupted"]
     assert "Traceback" not in rest
     again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert "0 skipped of 110 records" in again.stderr

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -109,12 +109,17 @@ def ingest(
         if cost:
             _show_estimate(cost, db)
         if dry_run:
-            _finish_dry_run(plan, cost, as_json=as_json, skip_invalid=skip_invalid)
-            return
-        report = _run(target.database(), plan)
-    show_report(report)
-    _deliver(report, report_file, as_json=as_json)
-    if report.skipped and not skip_invalid:
+            _show_details(plan)
+            _deliver(_planned(plan, cost), report_file, as_json=as_json)
+            done: Tally = plan
+        else:
+            done = report = _run(target.database(), plan)
+            show_report(report)
+            _deliver(report.to_dict(), report_file, as_json=as_json)
+            if report.interrupted:
+                note("Stopped. Everything above is stored: the same command goes on from here.")
+                raise console.Stop(130)
+    if done.skipped and not skip_invalid:
         raise console.Stop(1)
 
 
@@ -194,9 +199,7 @@ def _run(database: Database, plan: Plan) -> Report:
             return database.run(plan, Watcher(plan, shown, stop))
         except IngestInterrupted as interrupted:
             report: Report = interrupted.report  # type: ignore[assignment]
-    show_report(report)
-    note("Stopped. Everything above is stored: the same command goes on from here.")
-    raise console.Stop(130)
+            return report
 
 
 def _show_plan(plan: Plan, db: str, *, new: bool) -> None:
@@ -255,23 +258,15 @@ def _show_details(tally: Tally) -> None:
             note(f"    {count:,} x {reason}")
 
 
-def _finish_dry_run(plan: Plan, cost: Estimate | None, *, as_json: bool, skip_invalid: bool) -> None:
-    _show_details(plan)
-    if as_json:
-        counts = {name: getattr(plan, name) for name in ("requested", "added", "reused", "updated", "unchanged")}
-        counts |= {
-            "skipped": len(plan.skipped),
-            "distinct": plan.distinct,
-            "residues": plan.residues_to_embed,
-        }
-        estimate = {} if cost is None else dataclasses.asdict(cost)
-        print(json.dumps(counts | {"estimate": estimate}))
-    if plan.skipped and not skip_invalid:
-        raise console.Stop(1)
+def _planned(plan: Plan, cost: Estimate | None) -> dict[str, Any]:
+    """What a dry run found, as plain values."""
+    counts = {name: getattr(plan, name) for name in ("requested", "added", "reused", "updated", "unchanged")}
+    counts |= {"skipped": len(plan.skipped), "distinct": plan.distinct, "residues": plan.residues_to_embed}
+    return counts | {"estimate": {} if cost is None else dataclasses.asdict(cost)}
 
 
-def _deliver(report: Report, file: Path | None, *, as_json: bool) -> None:
-    text = json.dumps(report.to_dict(), ensure_ascii=False)
+def _deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
+    text = json.dumps(content, ensure_ascii=False)
     if file:
         file.write_text(text + "\n", encoding="utf-8")
     if as_json:

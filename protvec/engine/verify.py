@@ -80,8 +80,8 @@ def verify(checkpoint: Checkpoint, precisions: Sequence[str], *, threads: int | 
     sequences = fidelity.probe()
     torch = engine.load(checkpoint, engine="torch", precision="fp32")
     reference, reference_speed = fidelity.run(torch, sequences)
+    golden = _golden(checkpoint, torch)
     del torch  # its weights need not lie beside the converted ones
-    golden = _golden(checkpoint)
     measured = dict(before.measured) if (before := read_card(checkpoint)) else {}
     for precision in precisions:
         encoder: Encoder = openvino.load(checkpoint, precision=precision, threads=threads)
@@ -103,16 +103,17 @@ def verify(checkpoint: Checkpoint, precisions: Sequence[str], *, threads: int | 
     return card
 
 
-def _golden(checkpoint: Checkpoint) -> float | None:
-    """The golden figures of an official checkpoint, where they are known; they were made without a prefix."""
+def _golden(checkpoint: Checkpoint, encoder: Encoder) -> float | None:
+    """How near the reference is to the official checkpoint's golden figures, where they are known."""
     from protvec import engine
     from protvec.models.golden import GOLDEN_OUTPUTS, GOLDEN_SEQUENCES
 
     if checkpoint.space.repository is None or checkpoint.spec.name not in GOLDEN_OUTPUTS:
         return None
-    bare = replace(checkpoint, spec=replace(checkpoint.spec, prefix=""))
+    if checkpoint.spec.prefix:  # the figures were made without one
+        encoder = engine.load(replace(checkpoint, spec=replace(checkpoint.spec, prefix="")), engine="torch")
     figures = [row[0] for row in GOLDEN_OUTPUTS[checkpoint.spec.name].rows]
-    return fidelity.golden_cosine(engine.load(bare, engine="torch"), figures, GOLDEN_SEQUENCES)
+    return fidelity.golden_cosine(encoder, figures, GOLDEN_SEQUENCES)
 
 
 def read_card(checkpoint: Checkpoint) -> Card | None:
@@ -123,11 +124,6 @@ def read_card(checkpoint: Checkpoint) -> Card | None:
         return None
     current = (checkpoint.space.weights, machine(), _converter())
     return card if (card.weights, card.machine, card.converter) == current else None
-
-
-def remove_card(checkpoint: Checkpoint) -> None:
-    """Forget what was measured of a model on this machine."""
-    _path(checkpoint).unlink(missing_ok=True)
 
 
 def machine() -> str:

@@ -26,6 +26,7 @@ from protvec.cli.options import (
     ResidueCodec,
     Threads,
     model_settings,
+    open_store,
 )
 from protvec.errors import DatabaseError, InputError
 
@@ -104,7 +105,7 @@ def ingest(
         target = _Target(db, settings, residues.value if residues else None)
         console.note_model(target.model)
         plan = library.make_plan(sources, target.store, options)
-        _show_plan(plan, str(db), new=target.store is None)
+        _show_plan(plan, db, new=target.store is None)
         cost = target.estimate(plan) if plan.distinct else None
         if cost:
             _show_estimate(cost, db)
@@ -126,17 +127,16 @@ def ingest(
 class _Target:
     """The database to write to: one that is there, or one to be made once there is something to put in it."""
 
-    def __init__(self, path: Path, settings: Settings, codec: str | None) -> None:
+    def __init__(self, path: str, settings: Settings, codec: str | None) -> None:
         from protvec.database import Database
         from protvec.errors import DatabaseNotFoundError
-        from protvec.store import Store
 
         self._path, self._settings = path, settings
         self._codec = codec or "float16"
         self._database: Database | None = None
         self._encoder: Encoder | None = None
         try:
-            self._database = Database(Store.open(path), settings)
+            self._database = Database(open_store(path), settings)
         except DatabaseNotFoundError:
             self._checkpoint = settings.checkpoint()  # before the files are read: what fails, fails at once
             return
@@ -210,10 +210,11 @@ def _show_plan(plan: Plan, db: str, *, new: bool) -> None:
     )
 
 
-def _show_estimate(cost: Estimate, db: Path) -> None:
+def _show_estimate(cost: Estimate, db: str) -> None:
     import shutil
 
-    there = next(parent for parent in [db.absolute(), *db.absolute().parents] if parent.exists())
+    path = Path(db).absolute()
+    there = next(parent for parent in [path, *path.parents] if parent.exists())
     free = shutil.disk_usage(there).free
     speed = ""
     if cost.seconds is not None and cost.residues_per_second is not None:

@@ -11,7 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural, size
-from protvec.cli.options import DEFAULT_DB, Db, Json, Where
+from protvec.cli.options import DEFAULT_DB, Db, Json, Where, open_store
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from protvec.database import Database, Protein
 
 
-def _open(path: Path) -> Database:
+def _open(db: str) -> Database:
     from protvec.database import Database
-    from protvec.store import Store
 
-    return Database(Store.open(path))
+    return Database(open_store(db))
 
 
 def get(
@@ -152,7 +151,7 @@ def delete(
         store.get(ids, columns=["id"])  # a wrong id is said before the question is asked
     count = len(set(ids)) if ids else store.count(where)
     if count and not yes:
-        _confirm(count, str(db))
+        _confirm(count, db)
     removed = database.delete(ids, where=where) if count else 0
     if as_json:
         print(json.dumps({"deleted": removed, "left": len(database)}))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -12,6 +11,7 @@ from protvec.cli.console import note
 
 if TYPE_CHECKING:
     from protvec.database import Settings
+    from protvec.store import Store
 
 
 class Precision(str, Enum):
@@ -38,9 +38,9 @@ class ResidueCodec(str, Enum):
     none = "none"
 
 
-DEFAULT_DB = Path("protvec.lancedb")
+DEFAULT_DB = "protvec.lancedb"
 
-Db: TypeAlias = Annotated[Path, typer.Option("--db", envvar="PROTVEC_DB", help="The database, a directory.")]
+Db: TypeAlias = Annotated[str, typer.Option("--db", envvar="PROTVEC_DB", help="The database, a directory.")]
 Model: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -70,6 +70,17 @@ Where: TypeAlias = Annotated[
         help="Condition on the metadata, such as \"organism = 'Zea mays' AND length < 500\".",
     ),
 ]
+
+
+def open_store(db: str) -> Store:
+    """The database that an option names; every command opens it through here.
+
+    Raises:
+        DatabaseError: It cannot be opened.
+    """
+    from protvec.store import Store
+
+    return Store.open(db)
 
 
 def model_settings(

@@ -24,6 +24,7 @@ from protvec.cli.options import (
     Threads,
     Where,
     model_settings,
+    open_store,
 )
 from protvec.errors import InputError, QueryError
 
@@ -73,14 +74,13 @@ def search(
 ) -> None:
     """Find the proteins most like a query."""
     from protvec.database import Database
-    from protvec.store import Store
 
     if bool(query) == bool(id):
         raise typer.BadParameter("give a query or --id, one of them", param_hint="SEQ|FASTA|-")
     settings = model_settings(model, precision, engine, threads, device, offline)
     if query is not None and not _is_file(query):  # one sequence: all threads work on it
         settings = replace(settings, latency=query != "-")
-    database = Database(Store.open(db), settings)
+    database = Database(open_store(db), settings)
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
     if console.is_terminal():

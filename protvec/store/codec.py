@@ -18,6 +18,8 @@ class Codec(Protocol):
     Attributes:
         name: As recorded in the database and beside every row.
         keeps: Whether anything is stored; False for ``none``.
+        tolerance: How far, relative to its norm, the mean of decoded residues may lie from the mean of those
+            that were encoded.
     """
 
     @property
@@ -28,6 +30,11 @@ class Codec(Protocol):
     @property
     def keeps(self) -> bool:
         """Whether anything is stored."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Relative distance of the mean of decoded residues from that of the encoded ones, at most."""
         ...
 
     def bytes_per_residue(self, dimension: int) -> float:
@@ -52,6 +59,7 @@ class Float16:
 
     name = "float16"
     keeps = True
+    tolerance = 1e-3  # half precision keeps 11 bits: 2**-11 of each value
 
     def bytes_per_residue(self, dimension: int) -> float:
         """See ``Codec``."""
@@ -81,6 +89,7 @@ class NoResidues:
 
     name = "none"
     keeps = False
+    tolerance = 0.0
 
     def bytes_per_residue(self, dimension: int) -> float:  # noqa: ARG002
         """Nothing."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
     from numpy.typing import NDArray
+    from typing_extensions import Unpack
 
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
@@ -403,36 +404,62 @@ class Database:
         )
 
 
-def open(path: str | Path, **settings: Any) -> Database:  # noqa: ANN401
+class SettingsOptions(TypedDict, total=False):
+    """The fields of ``Settings`` as keywords of ``open`` and ``create``."""
+
+    model: str | Path | None
+    offline: bool
+    engine: str
+    precision: str
+    threads: int | None
+    device: str
+    latency: bool
+    notify: Callable[[str], None] | None
+
+
+def open(
+    path: str | Path, *, storage_options: Mapping[str, str] | None = None, **settings: Unpack[SettingsOptions]
+) -> Database:
     """Open a database that is there.
 
     Args:
-        path: The directory.
+        path: The directory, or ``s3://…``, ``gs://…``, ``az://…``.
+        storage_options: Credentials and settings of the object store, beside those of its environment variables.
         **settings: See ``Settings``: model, offline, engine, precision, threads, device, latency, notify.
 
     Raises:
         DatabaseNotFoundError: there is nothing at the path.
         DatabaseFormatError: it is not a protvec database, or one of a newer version.
+        DatabaseLocationError: the path is mistyped, or the object store cannot be reached.
         TypeError: an unknown setting.
     """
-    return Database(Store.open(path), Settings(**settings))
+    return Database(Store.open(path, storage_options=storage_options), Settings(**settings))
 
 
-def create(path: str | Path, *, residues: str = "float16", **settings: Any) -> Database:  # noqa: ANN401
+def create(
+    path: str | Path,
+    *,
+    residues: str = "float16",
+    storage_options: Mapping[str, str] | None = None,
+    **settings: Unpack[SettingsOptions],
+) -> Database:
     """Make a new, empty database for the vectors of one model.
 
     Args:
-        path: The directory; its parents are made.
+        path: The directory, its parents are made; or ``s3://…``, ``gs://…``, ``az://…``.
         residues: How residue arrays are kept: ``float16``, or ``none`` to keep vectors only.
+        storage_options: Credentials and settings of the object store, beside those of its environment variables.
         **settings: See ``Settings``; ``model`` is a name or a checkpoint directory, by default ``ankh-base``.
 
     Raises:
         DatabaseExistsError: there is something at the path.
+        DatabaseLocationError: the path is mistyped, or the object store cannot be reached.
         ModelError: there is no such model, or its weights cannot be had.
     """
     chosen = Settings(**settings)
     checkpoint = chosen.checkpoint()
-    return Database(Store.create(path, checkpoint.space, codec=residues), chosen)
+    store = Store.create(path, checkpoint.space, codec=residues, storage_options=storage_options)
+    return Database(store, chosen)
 
 
 def _proteins(table: pa.Table) -> list[Protein]:

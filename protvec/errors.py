@@ -15,6 +15,7 @@
     ├── DatabaseError                   a database as a whole
     │   ├── DatabaseNotFoundError (FileNotFoundError)
     │   ├── DatabaseExistsError (FileExistsError)
+    │   ├── DatabaseLocationError       a path or URL that is mistyped, or cannot be reached
     │   ├── DatabaseFormatError         not a protvec database, damaged, or another schema version
     │   └── SpaceMismatchError          vectors of another model; carries ``expected`` and ``actual``
     ├── ProteinNotFoundError (KeyError) an id that is not in the database; carries ``ids``, ``near``
@@ -93,6 +94,10 @@ class DatabaseNotFoundError(DatabaseError, FileNotFoundError):
 
 class DatabaseExistsError(DatabaseError, FileExistsError):
     """There is already something at the path."""
+
+
+class DatabaseLocationError(DatabaseError):
+    """A path or URL where no database can be, or that cannot be reached: mistyped, no access, no network."""
 
 
 class DatabaseFormatError(DatabaseError):

@@ -19,6 +19,7 @@ from protvec.errors import (
     SpaceMismatchError,
 )
 from protvec.store import PROTEIN_COLUMNS, Store, digest, protein_table
+from protvec.store.location import locate
 from protvec.store.schema import Description, residues_schema
 from protvec.store.tables import create_table
 
@@ -87,7 +88,7 @@ class TestCreateAndOpen:
             (path / "proteins.lance" / "_transactions").mkdir(parents=True)
             (path / "proteins.lance" / "_transactions" / "0-1.txn").write_bytes(b"x")
         if left in ("residues", "both"):
-            create_table(str(path / "residues.lance"), residues_schema())
+            create_table(locate(path / "residues.lance"), residues_schema())
         with pytest.raises(DatabaseNotFoundError, match="create it again"):
             Store.open(path)
         store = Store.create(path, data.space())
@@ -136,8 +137,8 @@ class TestCreateAndOpen:
         newer = Description(data.space(), "float16", None, 99, "7.0")
         path = tmp_path / "db.lancedb"
         path.mkdir()
-        create_table(str(path / "proteins.lance"), proteins_schema(newer))
-        create_table(str(path / "residues.lance"), residues_schema())
+        create_table(locate(path / "proteins.lance"), proteins_schema(newer))
+        create_table(locate(path / "residues.lance"), residues_schema())
         with pytest.raises(DatabaseFormatError, match=r"schema version 99 by protvec 7\.0.*upgrade"):
             Store.open(path)
 
@@ -146,8 +147,8 @@ class TestCreateAndOpen:
         path = tmp_path / "db.lancedb"
         path.mkdir()
         metadata = {} if text is None else {"protvec": text}
-        create_table(str(path / "proteins.lance"), pa.schema({"id": pa.string()}, metadata=metadata))
-        create_table(str(path / "residues.lance"), residues_schema())
+        create_table(locate(path / "proteins.lance"), pa.schema({"id": pa.string()}, metadata=metadata))
+        create_table(locate(path / "residues.lance"), residues_schema())
         with pytest.raises(DatabaseFormatError, match=r"not made by protvec|damaged"):
             Store.open(path)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect as signatures
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from protvec.cli import console, demo, ingest, inspect, models, search
+from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
 if TYPE_CHECKING:
@@ -34,7 +36,15 @@ def build() -> typer.Typer:
     app.command("delete")(inspect.delete)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
+    _reach_object_stores(app)
     return app
+
+
+def _reach_object_stores(app: typer.Typer) -> None:
+    """Give every command that takes ``--db`` what it needs beside it."""
+    for command in app.registered_commands:
+        if command.callback and "db" in signatures.signature(command.callback).parameters:
+            command.callback = with_storage_options(command.callback)
 
 
 def _show_version(value: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 @dataclass
 class _State:
     debug: bool = False
+    storage_options: dict[str, str] = field(default_factory=dict)  # secrets among them: never shown
 
 
 state = _State()

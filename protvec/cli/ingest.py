@@ -25,6 +25,7 @@ from protvec.cli.options import (
     PrecisionOption,
     ResidueCodec,
     Threads,
+    create_store,
     model_settings,
     open_store,
 )
@@ -174,9 +175,8 @@ class _Target:
     def database(self) -> Database:
         if self._database is None:
             from protvec.database import Database
-            from protvec.store import Store
 
-            store = Store.create(self._path, self._checkpoint.space, codec=self._codec)
+            store = create_store(self._path, self._checkpoint.space, codec=self._codec)
             self._database = Database(store, self._settings, encoder=self._encoder)
         return self._database
 
@@ -211,16 +211,15 @@ def _show_plan(plan: Plan, db: str, *, new: bool) -> None:
 
 
 def _show_estimate(cost: Estimate, db: str) -> None:
-    import shutil
+    from protvec.store import free_bytes
 
-    path = Path(db).absolute()
-    there = next(parent for parent in [path, *path.parents] if parent.exists())
-    free = shutil.disk_usage(there).free
+    free = free_bytes(db)
     speed = ""
     if cost.seconds is not None and cost.residues_per_second is not None:
         speed = f"about {duration(cost.seconds)} at {cost.residues_per_second:,.0f} residues/s, and "
-    note(f"Estimate: {speed}{size(cost.bytes)} on disk ({size(free)} free)")
-    if cost.bytes > free:
+    where = "in the object store" if free is None else f"on disk ({size(free)} free)"
+    note(f"Estimate: {speed}{size(cost.bytes)} {where}")
+    if free is not None and cost.bytes > free:
         raise DatabaseError(f"{db}: this needs about {size(cost.bytes)}, and {size(free)} are free on that disk")
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from protvec.cli.console import note
+from protvec.cli.console import note, state
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from protvec.database import Settings
+    from protvec.space import Space
     from protvec.store import Store
 
 
@@ -40,7 +45,19 @@ class ResidueCodec(str, Enum):
 
 DEFAULT_DB = "protvec.lancedb"
 
-Db: TypeAlias = Annotated[str, typer.Option("--db", envvar="PROTVEC_DB", help="The database, a directory.")]
+Db: TypeAlias = Annotated[
+    str,
+    typer.Option("--db", envvar="PROTVEC_DB", help="The database: a directory, or s3://…, gs://…, az://…"),
+]
+StorageOption: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option",
+        metavar="KEY=VALUE",
+        help="Setting of the object store, such as aws_endpoint=https://…; beside those of its environment "
+        "variables. May be repeated.",
+    ),
+]
 Model: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -80,7 +97,42 @@ def open_store(db: str) -> Store:
     """
     from protvec.store import Store
 
-    return Store.open(db)
+    return Store.open(db, storage_options=state.storage_options)
+
+
+def create_store(db: str, space: Space, *, codec: str) -> Store:
+    """A new database where an option says.
+
+    Raises:
+        DatabaseError: It cannot be made.
+    """
+    from protvec.store import Store
+
+    return Store.create(db, space, codec=codec, storage_options=state.storage_options)
+
+
+def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with ``--storage-option`` after its last option of a database: ``open_store`` uses what it says."""
+    signature = inspect.signature(command, eval_str=True)
+    parameter = inspect.Parameter(
+        "storage_option", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=StorageOption
+    )
+
+    @functools.wraps(command)
+    def run(*args: object, storage_option: list[str] | None = None, **options: object) -> None:
+        state.storage_options = _pairs(storage_option or [])
+        command(*args, **options)
+
+    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
+    run.__annotations__ = {**command.__annotations__, "storage_option": StorageOption}
+    return run
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    pairs = dict(text.partition("=")[::2] for text in given if text.partition("=")[0].strip() and "=" in text)
+    if len(pairs) < len(given):  # what was given may be a secret: it is not repeated
+        raise typer.BadParameter("needs KEY=VALUE, each key once", param_hint="--storage-option")
+    return pairs
 
 
 def model_settings(

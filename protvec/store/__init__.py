@@ -10,6 +10,7 @@ from __future__ import annotations
 from protvec.store.codec import CODECS, Codec, bytes_per_residue
 from protvec.store.digest import digest
 from protvec.store.filters import quote
+from protvec.store.location import free_bytes
 from protvec.store.reader import Known
 from protvec.store.schema import (
     METADATA_COLUMNS,
@@ -33,6 +34,7 @@ __all__ = [
     "Store",
     "bytes_per_residue",
     "digest",
+    "free_bytes",
     "protein_table",
     "quote",
 ]

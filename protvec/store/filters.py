@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, FilterError
+from protvec.store.remote import explain_remote, is_remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,8 @@ def enclosed(where: str | None) -> str | None:
 def brief(error: BaseException) -> str:
     """Lance's message without its wrapping, its source positions and its line breaks."""
     text = " ".join(str(error).split())
+    if is_remote(text):
+        return explain_remote(error)
     text = re.sub(r",? ?/\S*/rust/\S+", "", text)
     text = re.sub(r"^(Invalid user input|Query Execution error|LanceError\(\w+\)): ", "", text)
     return text if len(text) <= 200 else text[:197] + "..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, DatabaseExistsError, DatabaseFormatError, DatabaseNotFoundError
@@ -14,45 +13,39 @@ from protvec.store.tables import create_table, open_table
 if TYPE_CHECKING:
     from lance import LanceDataset, Session
 
-
-def absolute(path: str | Path) -> str:
-    """The absolute path; LanceDB takes some relative ones for names in a cloud."""
-    return str(Path(path).expanduser().absolute())
+    from protvec.store.location import Location
 
 
-def table_uri(root: str, name: str) -> str:
+def table_uri(root: Location, name: str) -> Location:
     """Where a table lies: LanceDB's own layout, so that its clients find it."""
-    return str(Path(root) / f"{name}.lance")
+    return root.join(f"{name}.lance")
 
 
-def create(root: str, description: Description) -> None:
+def create(root: Location, description: Description) -> None:
     """Make the two empty tables, ``proteins`` last: a database exists once ``proteins`` does.
 
     Raises:
         DatabaseExistsError: There is something at the path other than a creation that was cut short.
     """
-    if Path(root).exists() and not _is_unfinished(root):
+    if root.exists() and not _is_unfinished(root):
         what = "a database" if open_table_safely(root, PROTEINS) is not None else "something else"
         raise DatabaseExistsError(f"{root}: there is {what} already: open it, or choose another path")
-    try:
-        Path(root).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DatabaseError(f"{root}: cannot be created: {error.strerror or error}") from error
+    root.make()
     create_table(table_uri(root, RESIDUES), residues_schema())
     if not create_table(table_uri(root, PROTEINS), proteins_schema(description)):
         raise DatabaseExistsError(f"{root}: another process has just created a database there: open it")
 
 
-def open_tables(root: str, *, session: Session) -> tuple[Description, tuple[LanceDataset, LanceDataset]]:
+def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple[LanceDataset, LanceDataset]]:
     """The description and handles on ``proteins`` and ``residues``.
 
     Raises:
         DatabaseNotFoundError: There is nothing, or only a creation that was cut short.
         DatabaseFormatError: Something else, a table is missing, or a newer schema.
     """
-    if not Path(root).exists():
+    if not root.exists():
         raise DatabaseNotFoundError(f"{root}: no such database{_neighbours(root)}")
-    if not Path(root).is_dir():
+    if root.is_file():
         raise DatabaseFormatError(f"{root}: a file, not a database directory")
     proteins = open_table(table_uri(root, PROTEINS), session=session)
     residues = open_table(table_uri(root, RESIDUES), session=session)
@@ -63,13 +56,13 @@ def open_tables(root: str, *, session: Session) -> tuple[Description, tuple[Lanc
         raise DatabaseFormatError(f"{root}: {what} (no table {PROTEINS})")
     if residues is None:
         raise DatabaseFormatError(f"{root}: not a protvec database, or damaged (no table {RESIDUES})")
-    description = Description.from_schema(proteins.schema, path=root)
+    description = Description.from_schema(proteins.schema, path=root.path)
     if description.codec not in CODECS:
         raise DatabaseFormatError(f"{root}: residues in codec {description.codec!r}, which this protvec lacks")
     return description, (proteins, residues)
 
 
-def open_table_safely(root: str, name: str) -> LanceDataset | None:
+def open_table_safely(root: Location, name: str) -> LanceDataset | None:
     """The table, or None where there is none or it cannot be opened."""
     try:
         return open_table(table_uri(root, name))
@@ -77,11 +70,9 @@ def open_table_safely(root: str, name: str) -> LanceDataset | None:
         return None
 
 
-def _is_unfinished(root: str) -> bool:
+def _is_unfinished(root: Location) -> bool:
     """Whether the directory holds no more than what a creation that was cut short leaves."""
-    if not Path(root).is_dir():
-        return False
-    if {entry.name for entry in Path(root).iterdir()} - {f"{PROTEINS}.lance", f"{RESIDUES}.lance"}:
+    if root.is_file() or root.entries() - {f"{PROTEINS}.lance", f"{RESIDUES}.lance"}:
         return False
     if open_table(table_uri(root, PROTEINS)) is not None:
         return False
@@ -89,11 +80,11 @@ def _is_unfinished(root: str) -> bool:
     return residues is None or residues.count_rows() == 0
 
 
-def _neighbours(root: str) -> str:
+def _neighbours(root: Location) -> str:
     """A hint: databases beside the path with a similar name."""
-    parent = Path(root).parent
-    if not parent.is_dir():
+    parent = root.parent
+    if parent.is_local and not parent.exists():
         return f" (nor the directory {parent})"
-    databases = [entry.name for entry in parent.iterdir() if (entry / f"{PROTEINS}.lance").is_dir()]
-    near = near_names(Path(root).name, databases)
-    return f"; near: {', '.join(near)}" if near else ""
+    near = near_names(root.name, sorted(parent.entries()))
+    databases = [name for name in near if f"{PROTEINS}.lance" in parent.join(name).entries()]
+    return f"; near: {', '.join(databases)}" if databases else ""

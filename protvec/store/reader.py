@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from protvec.space import Space
+    from protvec.store.location import Location
     from protvec.store.schema import Description
 
     Handles = tuple[LanceDataset, LanceDataset]  # proteins, residues
@@ -46,9 +47,10 @@ class Known:
 class Reader:
     """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
 
-    def __init__(self, path: str, description: Description, handles: Handles, *, seconds: float) -> None:
+    def __init__(self, location: Location, description: Description, handles: Handles, *, seconds: float) -> None:
         """Read through the handles, never older than so many seconds."""
-        self.path = path
+        self.location = location
+        self.path = location.path
         self.space = description.space
         self.codec = description.codec
         self.precision = description.precision

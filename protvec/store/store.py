@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from protvec.store import layout
 from protvec.store.codec import codec_named
 from protvec.store.filters import enclosed, in_lists
+from protvec.store.location import locate
 from protvec.store.reader import Reader
 from protvec.store.rows import encode, prepare
 from protvec.store.schema import METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSION, Description
@@ -16,7 +17,7 @@ from protvec.store.tables import commit, delete_rows, merge, new_session, presen
 from protvec.store.upkeep import compact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from protvec.space import Space
+    from protvec.store.location import Location
     from protvec.store.reader import Handles
 
 
@@ -36,7 +38,8 @@ class Store(Reader):
     the path there.
 
     Attributes:
-        path: Absolute path of the directory.
+        path: Absolute path of the directory, or URL.
+        location: The same with the options that it takes to get there.
         space: The embedding space of its vectors.
         codec: How residues are stored; ``none`` where they are not.
         precision: The arithmetic that the vectors were made with, if it was said.
@@ -44,43 +47,63 @@ class Store(Reader):
         created_with: The version of protvec that made it.
     """
 
-    def __init__(self, path: str, description: Description, handles: Handles, *, seconds: float) -> None:
+    def __init__(self, location: Location, description: Description, handles: Handles, *, seconds: float) -> None:
         """Use ``Store.create`` or ``Store.open``."""
-        super().__init__(path, description, handles, seconds=seconds)
+        super().__init__(location, description, handles, seconds=seconds)
         self._writing = threading.Lock()  # one writer at a time in this process; lance sees to the others
 
     @classmethod
-    def create(cls, path: str | Path, space: Space, *, codec: str = "float16", precision: str | None = None) -> Store:
+    def create(
+        cls,
+        path: str | Path,
+        space: Space,
+        *,
+        codec: str = "float16",
+        precision: str | None = None,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Store:
         """Make an empty database.
 
         A creation that was killed half-way is taken up by the next.
 
         Raises:
             DatabaseExistsError: There is a database, or something else, at the path.
+            DatabaseLocationError: A mistyped place, or one that cannot be reached.
             QueryError: An unknown codec.
         """
         from protvec import __version__
 
-        root = layout.absolute(path)
+        root = locate(path, storage_options)
         description = Description(space, codec_named(codec).name, precision, SCHEMA_VERSION, __version__)
         layout.create(root, description)
-        return cls.open(root)
+        return cls._open(root)
 
     @classmethod
-    def open(cls, path: str | Path, *, read_consistency_seconds: float = 1.0) -> Store:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        read_consistency_seconds: float = 1.0,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Store:
         """Open a database.
 
         Args:
-            path: Its directory.
+            path: Its directory, or its URL in an object store.
             read_consistency_seconds: How long another process's commit may stay unseen.
+            storage_options: Credentials and settings of the object store, beside those in the environment.
 
         Raises:
             DatabaseNotFoundError: There is nothing at the path; names similar directories beside it.
             DatabaseFormatError: Not a protvec database, a table is missing, or a newer schema.
+            DatabaseLocationError: A mistyped place, or one that cannot be reached.
         """
-        root = layout.absolute(path)
+        return cls._open(locate(path, storage_options), seconds=read_consistency_seconds)
+
+    @classmethod
+    def _open(cls, root: Location, *, seconds: float = 1.0) -> Store:
         description, handles = layout.open_tables(root, session=new_session())
-        return cls(root, description, handles, seconds=read_consistency_seconds)
+        return cls(root, description, handles, seconds=seconds)
 
     def write(self, proteins: pa.Table, residues: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
         """Insert proteins, or replace those whose id is known: one commit of each table, residues first.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lance import LanceDataset, Session
 
+    from protvec.store.location import Location
+
 T = TypeVar("T")
 
 _ATTEMPTS = 6
@@ -37,29 +39,35 @@ def new_session() -> Session:
     return lance.Session(index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE)
 
 
-def create_table(uri: str, schema: pa.Schema) -> bool:
+def create_table(where: Location, schema: pa.Schema) -> bool:
     """Make an empty table, in one commit; False if there is one already."""
     import lance
 
     try:
-        lance.write_dataset(schema.empty_table(), uri, mode="create", data_storage_version=_FORMAT)
+        lance.write_dataset(
+            schema.empty_table(),
+            where.path,
+            mode="create",
+            data_storage_version=_FORMAT,
+            storage_options=where.storage,
+        )
     except LANCE_ERRORS as error:
         if "already exists" in str(error).lower() or _is_conflict(error):
             return False
-        raise DatabaseError(f"{uri}: cannot be created: {brief(error)}") from error
+        raise DatabaseError(f"{where}: cannot be created: {brief(error)}") from error
     return True
 
 
-def open_table(uri: str, *, session: Session | None = None) -> LanceDataset | None:
+def open_table(where: Location, *, session: Session | None = None) -> LanceDataset | None:
     """The table at its latest version; None if there is none (or none whose first commit was finished)."""
     import lance
 
     try:
-        return lance.dataset(uri, session=session)
+        return lance.dataset(where.path, session=session, storage_options=where.storage)
     except LANCE_ERRORS as error:
         if re.search(r"not found|does not exist|No such file", str(error)):
             return None
-        raise DatabaseError(f"{uri}: cannot be opened: {brief(error)}") from error
+        raise DatabaseError(f"{where}: cannot be opened: {brief(error)}") from error
 
 
 def latest(dataset: LanceDataset) -> LanceDataset:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protvec.errors import DatabaseError
+from protvec.store.filters import LANCE_ERRORS, brief
 from protvec.store.tables import commit
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from lance import LanceDataset
 
 # Fragments of at least this many rows are never rewritten again, which bounds the work of a compaction.
@@ -31,26 +34,21 @@ def compact(dataset: LanceDataset, name: str, *, keep_seconds: float) -> None:
 
 
 def sizes(dataset: LanceDataset) -> dict[str, int]:
-    """Bytes of a table on disk: ``total``, and of that ``old``, what its latest version does not use."""
-    root = Path(dataset.uri)
-    total = sum(_size(file) for file in root.rglob("*"))
-    return {"total": total, "old": max(0, total - _live(dataset, root))}
-
-
-def _live(dataset: LanceDataset, root: Path) -> int:
-    """Data, deletion and index files of the latest version, and its manifest."""
-    size = 0
-    for fragment in dataset.get_fragments():
-        size += sum(_size(root / "data" / file.path) for file in fragment.data_files())
-        if deletions := fragment.deletion_file():
-            size += _size(root / deletions)
-    size += sum(_size(file) for file in (root / "_indices").rglob("*"))
-    manifests = sorted((root / "_versions").glob("*.manifest"))  # named so that the newest sorts first
-    return size + (_size(manifests[0]) if manifests else 0)
-
-
-def _size(file: Path) -> int:
+    """Bytes of a table where it is stored: ``total``, and of that ``old``, what its latest version does not use."""
     try:
-        return file.stat().st_size if file.is_file() else 0
-    except FileNotFoundError:  # another process cleaned up meanwhile
-        return 0
+        listed = dataset.all_files().read_all()
+    except LANCE_ERRORS as error:
+        raise DatabaseError(f"{dataset.uri}: cannot be listed: {brief(error)}") from error
+    files = dict(zip(listed["path"].to_pylist(), listed["size_bytes"].to_pylist(), strict=True))
+    total = sum(files.values())
+    return {"total": total, "old": max(0, total - sum(files.get(name, 0) for name in _live(dataset, files)))}
+
+
+def _live(dataset: LanceDataset, files: Collection[str]) -> Iterator[str]:
+    """Names of the data, deletion and index files of the latest version, and of its manifest."""
+    for fragment in dataset.get_fragments():
+        yield from (f"data/{file.path}" for file in fragment.data_files())
+        if deletions := fragment.deletion_file():
+            yield deletions
+    yield from (name for name in files if name.startswith("_indices/"))
+    yield from sorted(name for name in files if name.startswith("_versions/") and name.endswith(".manifest"))[:1]

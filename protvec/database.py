@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
+    from protvec.store import Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +220,7 @@ class Database:
             fix=frozenset(fix),
             nucleotides_ok=nucleotides_ok,
         )
+        self.store.check_writable()  # before anything is embedded
         paths = [files] if isinstance(files, str | Path) else list(files)
         with ingest.open_sources(paths) as sources:
             return self.run(ingest.make_plan(sources, self.store, options), observer)
@@ -252,6 +254,37 @@ class Database:
         if (ids is None) == (where is None):
             raise QueryError("say what to delete: ids, or a condition, not both")
         return self.store.delete(ids=ids, where=where)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Keep the present version readable as ``protvec.open(path, at=name)`` until the snapshot is deleted.
+
+        Raises:
+            QueryError: the name cannot be used, or is taken.
+        """
+        return self.store.snapshot(name)
+
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots, oldest first."""
+        return self.store.snapshots()
+
+    def delete_snapshot(self, name: str) -> None:
+        """Forget a snapshot.
+
+        Raises:
+            SnapshotNotFoundError: there is none of that name; the message names similar ones.
+        """
+        self.store.delete_snapshot(name)
+
+    def restore(self, name: str) -> str:
+        """Make the content of a snapshot that of the database again, as a new version.
+
+        Returns:
+            The name of the snapshot that has what was there before: restoring that one goes back.
+
+        Raises:
+            SnapshotNotFoundError: there is none of that name; the message names similar ones.
+        """
+        return self.store.restore(name)
 
     # -- looking up ------------------------------------------------------------------------------------------
 
@@ -418,12 +451,17 @@ class SettingsOptions(TypedDict, total=False):
 
 
 def open(
-    path: str | Path, *, storage_options: Mapping[str, str] | None = None, **settings: Unpack[SettingsOptions]
+    path: str | Path,
+    *,
+    at: str | None = None,
+    storage_options: Mapping[str, str] | None = None,
+    **settings: Unpack[SettingsOptions],
 ) -> Database:
     """Open a database that is there.
 
     Args:
         path: The directory, or ``s3://…``, ``gs://…``, ``az://…``.
+        at: The name of a snapshot: read the database as it was then, and refuse to change it.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
         **settings: See ``Settings``: model, offline, engine, precision, threads, device, latency, notify.
 
@@ -431,9 +469,10 @@ def open(
         DatabaseNotFoundError: there is nothing at the path.
         DatabaseFormatError: it is not a protvec database, or one of a newer version.
         DatabaseLocationError: the path is mistyped, or the object store cannot be reached.
+        SnapshotNotFoundError: it has no snapshot of that name.
         TypeError: an unknown setting.
     """
-    return Database(Store.open(path, storage_options=storage_options), Settings(**settings))
+    return Database(Store.open(path, at=at, storage_options=storage_options), Settings(**settings))
 
 
 def create(

@@ -17,6 +17,7 @@
     │   ├── DatabaseExistsError (FileExistsError)
     │   ├── DatabaseLocationError       a path or URL that is mistyped, or cannot be reached
     │   ├── DatabaseFormatError         not a protvec database, damaged, or another schema version
+    │   ├── SnapshotNotFoundError       no version of that name; carries ``near``
     │   └── SpaceMismatchError          vectors of another model; carries ``expected`` and ``actual``
     ├── ProteinNotFoundError (KeyError) an id that is not in the database; carries ``ids``, ``near``
     └── IngestInterrupted               stopped on request after a commit; carries ``report``
@@ -102,6 +103,18 @@ class DatabaseLocationError(DatabaseError):
 
 class DatabaseFormatError(DatabaseError):
     """Not a protvec database, a damaged one, or one of a schema version that is not known."""
+
+
+class SnapshotNotFoundError(DatabaseError):
+    """A database has no snapshot of that name.
+
+    Attributes:
+        near: Similar names that it has.
+    """
+
+    def __init__(self, message: str, *, near: Sequence[str] = ()) -> None:
+        self.near = list(near)
+        super().__init__(message)
 
 
 class SpaceMismatchError(DatabaseError):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import console, demo, ingest, inspect, models, search
+from protvec.cli import console, demo, ingest, inspect, models, search, snapshots
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -34,6 +34,9 @@ def build() -> typer.Typer:
     app.command("get")(inspect.get)
     app.command("info")(inspect.info)
     app.command("delete")(inspect.delete)
+    app.command("snapshot")(snapshots.snapshot)
+    app.command("snapshots")(snapshots.snapshots)
+    app.command("restore")(snapshots.restore)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
     _reach_object_stores(app)

@@ -11,7 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural, size
-from protvec.cli.options import DEFAULT_DB, Db, Json, Where, open_store
+from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from protvec.database import Database, Protein
 
 
-def _open(db: str) -> Database:
+def _open(db: str, at: str | None = None) -> Database:
     from protvec.database import Database
 
-    return Database(open_store(db))
+    return Database(open_store(db, at=at))
 
 
 def get(
     ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of proteins.")],
     db: Db = DEFAULT_DB,
+    at: At = None,
     fasta: Annotated[bool, typer.Option("--fasta", help="Print FASTA.")] = False,
     vector: Annotated[
         bool, typer.Option("--vector", help="Print the vector, tab-separated; or save it with -o.")
@@ -46,7 +47,7 @@ def get(
 
     if fasta + vector + residues + as_json > 1 and not (vector and as_json):
         raise typer.BadParameter("choose one of --fasta, --vector, --residues, --json", param_hint="--fasta")
-    database = _open(db)
+    database = _open(db, at)
     if residues:
         _save(database.store.residues(ids), output, "--residues")
         return
@@ -97,9 +98,9 @@ def _card(protein: Protein) -> str:
     return "\n".join(lines) + "\n"
 
 
-def info(db: Db = DEFAULT_DB, as_json: Json = False) -> None:
+def info(db: Db = DEFAULT_DB, at: At = None, as_json: Json = False) -> None:
     """Show what a database holds: proteins, sequences, bytes, model, datasets, versions."""
-    facts = _open(db).info()
+    facts = _open(db, at).info()
     if as_json:
         print(json.dumps(facts, ensure_ascii=False, indent=1))
         return
@@ -124,6 +125,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Weights": f"SHA-256 {space['weights']}",
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
+        "Snapshots": ", ".join(facts["snapshots"]),
         "Indexes": ", ".join(facts["indexes"]),
         "Schema": f"version {facts['schema_version']}, made by protvec {facts['created_with']}",
     }

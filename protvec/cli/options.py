@@ -89,15 +89,21 @@ Where: TypeAlias = Annotated[
 ]
 
 
-def open_store(db: str) -> Store:
-    """The database that an option names; every command opens it through here.
+At: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--at", metavar="NAME", help="Read the database as it was at a snapshot: see `protvec snapshots`."),
+]
+
+
+def open_store(db: str, *, at: str | None = None) -> Store:
+    """The database that an option names, or a snapshot of it; every command opens it through here.
 
     Raises:
         DatabaseError: It cannot be opened.
     """
     from protvec.store import Store
 
-    return Store.open(db, storage_options=state.storage_options)
+    return Store.open(db, at=at, storage_options=state.storage_options)
 
 
 def create_store(db: str, space: Space, *, codec: str) -> Store:

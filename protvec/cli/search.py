@@ -13,6 +13,7 @@ from protvec.cli import console
 from protvec.cli.formats import Format, write
 from protvec.cli.options import (
     DEFAULT_DB,
+    At,
     Db,
     Device,
     Engine,
@@ -45,6 +46,7 @@ def search(
         typer.Option("--id", help="A protein of the database instead; needs no model. May be repeated."),
     ] = None,
     db: Db = DEFAULT_DB,
+    at: At = None,
     k: Annotated[int, typer.Option("-k", min=1, help="How many hits a query at most.")] = 10,
     where: Where = None,
     min_score: Annotated[
@@ -80,7 +82,7 @@ def search(
     settings = model_settings(model, precision, engine, threads, device, offline)
     if query is not None and not _is_file(query):  # one sequence: all threads work on it
         settings = replace(settings, latency=query != "-")
-    database = Database(open_store(db), settings)
+    database = Database(open_store(db, at=at), settings)
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
     if console.is_terminal():

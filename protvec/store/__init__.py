@@ -20,6 +20,7 @@ from protvec.store.schema import (
     ProteinRow,
     protein_table,
 )
+from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "Codec",
     "Known",
     "ProteinRow",
+    "Snapshot",
     "Store",
     "bytes_per_residue",
     "digest",

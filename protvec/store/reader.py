@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from protvec.errors import ProteinNotFoundError, QueryError, SpaceMismatchError
+from protvec.errors import DatabaseError, ProteinNotFoundError, QueryError, SpaceMismatchError
+from protvec.store import snapshots
 from protvec.store.codec import CODECS, bytes_per_residue, codec_named
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from protvec.space import Space
     from protvec.store.location import Location
     from protvec.store.schema import Description
+    from protvec.store.snapshots import Snapshot
 
     Handles = tuple[LanceDataset, LanceDataset]  # proteins, residues
 
@@ -47,20 +49,27 @@ class Known:
 class Reader:
     """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
 
-    def __init__(self, location: Location, description: Description, handles: Handles, *, seconds: float) -> None:
-        """Read through the handles, never older than so many seconds."""
+    def __init__(
+        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+    ) -> None:
+        """Read through the handles, never older than so many seconds; those of a snapshot stay as they are."""
         self.location = location
         self.path = location.path
+        self.at = at
         self.space = description.space
+        self._take(description)
+        self._seconds = seconds
+        self._proteins, self._residues = handles
+        self._checked = time.monotonic()
+        self._lock = threading.Lock()  # guards the handles
+
+    def _take(self, description: Description) -> None:
+        """What the database says about itself, but for its space, which never changes."""
         self.codec = description.codec
         self.precision = description.precision
         self.schema_version = description.schema_version
         self.created_with = description.created_with
         self._codec = codec_named(description.codec)
-        self._seconds = seconds
-        self._proteins, self._residues = handles
-        self._checked = time.monotonic()
-        self._lock = threading.Lock()  # guards the handles
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.path!r}, {self.space})"
@@ -77,6 +86,30 @@ class Reader:
                 expected=self.space,
                 actual=space,
             )
+
+    def check_writable(self) -> None:
+        """Check that this is the newest version, which alone can be written.
+
+        Raises:
+            DatabaseError: It was opened at a snapshot.
+        """
+        if self.at is not None:
+            raise DatabaseError(
+                f"{self.path}: opened at snapshot {self.at!r}, which only reads: open the database itself to change it"
+            )
+
+    @property
+    def snapshot_names(self) -> list[str]:
+        """Names of the snapshots, oldest first."""
+        return snapshots.names((self._proteins, self._residues))
+
+    def snapshots(self) -> list[Snapshot]:
+        """The snapshots, oldest first, with what each alone keeps on disk.
+
+        Raises:
+            DatabaseError: This is opened at a snapshot itself.
+        """
+        return snapshots.snapshots(self._newest())
 
     @property
     def columns(self) -> list[str]:
@@ -219,6 +252,7 @@ class Reader:
             "datasets": {row["dataset"] or "": row["count_all"] for row in sorted(groups, key=_dataset_name)},
             "bytes": {PROTEINS: sizes(handle), RESIDUES: sizes(residue_handle)},
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},
+            "snapshots": self.snapshot_names,
             "indexes": [index.name for index in handle.describe_indices()],
         }
 
@@ -227,12 +261,18 @@ class Reader:
     def _current(self) -> Handles:
         """Handles that are at most ``read_consistency_seconds`` old."""
         with self._lock:
+            if self.at is not None:
+                return self._proteins, self._residues
             if time.monotonic() - self._checked < self._seconds:
                 return self._proteins, self._residues
         return self._newest()
 
     def _newest(self) -> Handles:
-        """Handles on the newest versions; proteins first, so that their residues are in the other."""
+        """Handles on the newest versions; proteins first, so that their residues are in the other.
+
+        Everything that writes begins with it: that is what makes a database opened at a snapshot read-only.
+        """
+        self.check_writable()
         with self._lock:
             self._proteins = latest(self._proteins)
             self._residues = latest(self._residues)

@@ -6,7 +6,7 @@ import dataclasses
 import threading
 from typing import TYPE_CHECKING
 
-from protvec.store import layout
+from protvec.store import layout, snapshots
 from protvec.store.codec import codec_named
 from protvec.store.filters import enclosed, in_lists
 from protvec.store.location import locate
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from protvec.space import Space
     from protvec.store.location import Location
     from protvec.store.reader import Handles
+    from protvec.store.snapshots import Snapshot
 
 
 class Store(Reader):
@@ -47,9 +48,11 @@ class Store(Reader):
         created_with: The version of protvec that made it.
     """
 
-    def __init__(self, location: Location, description: Description, handles: Handles, *, seconds: float) -> None:
+    def __init__(
+        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+    ) -> None:
         """Use ``Store.create`` or ``Store.open``."""
-        super().__init__(location, description, handles, seconds=seconds)
+        super().__init__(location, description, handles, seconds=seconds, at=at)
         self._writing = threading.Lock()  # one writer at a time in this process; lance sees to the others
 
     @classmethod
@@ -83,6 +86,7 @@ class Store(Reader):
         cls,
         path: str | Path,
         *,
+        at: str | None = None,
         read_consistency_seconds: float = 1.0,
         storage_options: Mapping[str, str] | None = None,
     ) -> Store:
@@ -90,20 +94,24 @@ class Store(Reader):
 
         Args:
             path: Its directory, or its URL in an object store.
+            at: The name of a snapshot: read that version, and refuse to write.
             read_consistency_seconds: How long another process's commit may stay unseen.
             storage_options: Credentials and settings of the object store, beside those in the environment.
 
         Raises:
             DatabaseNotFoundError: There is nothing at the path; names similar directories beside it.
             DatabaseFormatError: Not a protvec database, a table is missing, or a newer schema.
+            SnapshotNotFoundError: It has no snapshot of that name; names similar ones.
             DatabaseLocationError: A mistyped place, or one that cannot be reached.
         """
-        return cls._open(locate(path, storage_options), seconds=read_consistency_seconds)
+        return cls._open(locate(path, storage_options), at=at, seconds=read_consistency_seconds)
 
     @classmethod
-    def _open(cls, root: Location, *, seconds: float = 1.0) -> Store:
+    def _open(cls, root: Location, *, at: str | None = None, seconds: float = 1.0) -> Store:
         description, handles = layout.open_tables(root, session=new_session())
-        return cls(root, description, handles, seconds=seconds)
+        if at is not None:
+            description, handles = snapshots.checkout(handles, root.path, at)
+        return cls(root, description, handles, seconds=seconds, at=at)
 
     def write(self, proteins: pa.Table, residues: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
         """Insert proteins, or replace those whose id is known: one commit of each table, residues first.
@@ -198,6 +206,45 @@ class Store(Reader):
             compact(handle, PROTEINS, keep_seconds=keep_seconds)
             compact(residue_handle, RESIDUES, keep_seconds=keep_seconds)
             self._newest()
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Keep the present version readable under a name, whatever happens to the database later.
+
+        Raises:
+            QueryError: The name cannot be used, or is taken.
+            DatabaseError: The disk, or proteins without their residues.
+        """
+        with self._writing:
+            return snapshots.make(self._newest, self.path, name)
+
+    def delete_snapshot(self, name: str) -> None:
+        """Forget a snapshot; a compaction frees what only it kept.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name; names similar ones.
+        """
+        with self._writing:
+            snapshots.remove(self._newest(), self.path, name)
+
+    def restore(self, name: str) -> str:
+        """Make the content of a snapshot that of the database, as a new version.
+
+        What was there becomes a snapshot of its own first. Proteins that another process adds meanwhile stay.
+
+        Returns:
+            The name of the snapshot that has what was there before.
+
+        Raises:
+            SnapshotNotFoundError: There is none of that name; names similar ones.
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        with self._writing:
+            description, _ = snapshots.checkout(self._newest(), self.path, name)
+            before = snapshots.make_backup(self._newest, self.path)
+            snapshots.restore(self._newest, name)
+            self._newest()
+            self._take(description)
+            return before
 
     def _add_residues(
         self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32]]]

@@ -129,6 +129,7 @@ def _run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer, 
                 flush()
     finally:
         flush()  # also when the engine or a file failed half-way: what is embedded is not thrown away
+    store.sweep()
 
 
 def _embedded(

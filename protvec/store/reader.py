@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
     Handles = tuple[LanceDataset, LanceDataset]  # proteins, residues
 
+# Between looks for residues that another process is just putting back (``Store._restore``), in seconds.
+_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
+
 
 @dataclass(frozen=True)
 class Known:
@@ -169,13 +172,27 @@ class Reader:
         if not self._codec.keeps:
             raise QueryError(f"{self.path} keeps no residue arrays (codec none): ingest with another codec")
         unique = list(dict.fromkeys(ids))
-        handle, residue_handle = self._current()
-        digests = self._get(handle, unique, ["digest"])["digest"].to_pylist()
+        handles = self._current()
+        for pause in (*_PAUSES, None):
+            digests, decoded = self._arrays(handles, unique)
+            absent = [identifier for identifier, key in zip(unique, digests, strict=True) if key not in decoded]
+            if not absent:
+                return {identifier: decoded[key] for identifier, key in zip(unique, digests, strict=True)}
+            if pause is not None:
+                time.sleep(pause)
+                handles = self._newest()
+        raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
+
+    def _arrays(self, handles: Handles, ids: Sequence[str]) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+        """The digest of each id, and the arrays that there are of them.
+
+        The handles are of two tables: where a protein was deleted between one being taken and the other, its
+        residues are gone. The caller looks again then.
+        """
+        handle, residue_handle = handles
+        digests = self._get(handle, ids, ["digest"])["digest"].to_pylist()
         table = read_keys(residue_handle, "digest", sorted(set(digests)), residue_handle.schema.names)
-        decoded = {row["digest"]: _decode(row) for row in table.to_pylist()}
-        if absent := [identifier for identifier, key in zip(unique, digests, strict=True) if key not in decoded]:
-            raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
-        return {identifier: decoded[key] for identifier, key in zip(unique, digests, strict=True)}
+        return digests, {row["digest"]: _decode(row) for row in table.to_pylist()}
 
     def search(
         self,

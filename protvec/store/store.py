@@ -13,6 +13,7 @@ from protvec.store.location import locate
 from protvec.store.reader import Reader
 from protvec.store.rows import encode, prepare
 from protvec.store.schema import METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSION, Description
+from protvec.store.sweep import forsaken
 from protvec.store.tables import commit, delete_rows, merge, new_session, present, read, read_keys
 from protvec.store.upkeep import compact
 
@@ -113,8 +114,14 @@ class Store(Reader):
             description, handles = snapshots.checkout(handles, root.path, at)
         return cls(root, description, handles, seconds=seconds, at=at)
 
-    def write(self, proteins: pa.Table, residues: Iterable[tuple[str, NDArray[np.float32]]]) -> None:
-        """Insert proteins, or replace those whose id is known: one commit of each table, residues first.
+    def write(
+        self,
+        proteins: pa.Table,
+        residues: Iterable[tuple[str, NDArray[np.float32]]],
+        *,
+        replace: bool = True,
+    ) -> None:
+        """Insert proteins: one commit of each table, residues first.
 
         A kill between the two leaves residues that the next run of the same proteins uses.
 
@@ -123,6 +130,7 @@ class Store(Reader):
             residues: Digest and ndarray, shape=(L, D), dtype=float32, of each sequence in ``proteins`` that
                 the database does not have yet; those it has are left alone. Consumed once. Not looked at
                 where the codec is ``none``.
+            replace: Whether proteins whose id is known are replaced or left as they are.
 
         Raises:
             ValueError: Repeated keys, null or unknown columns, zero or NaN vectors, residues missing or of
@@ -138,11 +146,13 @@ class Store(Reader):
             digests = sorted(set(table["digest"].to_pylist()))
             if self._codec.keeps:
                 residue_handle = self._add_residues(residue_handle, digests, residues)
-            before = read_keys(handle, "id", table["id"].to_pylist(), ["digest"])["digest"].to_pylist()
-            merge(handle, "id", table, replace=True)
+            ids = table["id"].to_pylist()
+            before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
+            handle = merge(handle, "id", table, replace=replace)
             if self._codec.keeps:
-                self._restore(digests, residue_handle)
-                self._drop_orphans(sorted(set(before) - set(digests)))
+                now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
+                self._restore(sorted(now.intersection(digests)), residue_handle)
+                self._drop_orphans(sorted({*before, *digests} - now))
             self._newest()
 
     def note_precision(self, precision: str) -> None:
@@ -177,20 +187,49 @@ class Store(Reader):
         if (ids is None) == (where is None):
             raise ValueError("give either ids or where")
         with self._writing:
-            handle, _ = self._newest()
-            if ids is None:
-                found = read(handle, where=enclosed(where), user=where, columns=["digest"])
-                filters = [str(enclosed(where))] if found.num_rows else []
-            else:
-                unique = list(dict.fromkeys(ids))
-                found = read_keys(handle, "id", unique, ["id", "digest"])
-                self._check_found(handle, unique, found["id"].to_pylist())
-                filters = list(in_lists("id", unique))
-            removed = sum(delete_rows(handle, sql) for sql in filters)
-            if self._codec.keeps:
-                self._drop_orphans(sorted(set(found["digest"].to_pylist())))
+            try:
+                return self._delete(ids, where)
+            finally:  # also of what another process added after it was looked for, or a killed deletion left
+                self._sweep()
+
+    def _delete(self, ids: Sequence[str] | None, where: str | None) -> int:
+        handle, _ = self._newest()
+        if ids is None:
+            found = read(handle, where=enclosed(where), user=where, columns=["digest"])
+            filters = [str(enclosed(where))] if found.num_rows else []
+        else:
+            unique = list(dict.fromkeys(ids))
+            found = read_keys(handle, "id", unique, ["id", "digest"])
+            self._check_found(handle, unique, found["id"].to_pylist())
+            filters = list(in_lists("id", unique))
+        removed = sum(delete_rows(handle, sql) for sql in filters)
+        if self._codec.keeps:
+            self._drop_orphans(sorted(set(found["digest"].to_pylist())))
+        self._newest()
+        return removed
+
+    def sweep(self) -> int:
+        """Remove the residues that a killed ``write`` or ``delete`` left without a protein.
+
+        Residues that another process is about to give a protein stay.
+
+        Returns:
+            The number of residue arrays removed.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        with self._writing:
+            return self._sweep()
+
+    def _sweep(self) -> int:
+        if not self._codec.keeps:
+            return 0
+        left = forsaken(*self._newest())
+        if left:
+            self._drop_orphans(left)
             self._newest()
-            return removed
+        return len(left)
 
     def compact(self, *, keep_seconds: float = 3600.0) -> None:
         """Join small fragments and remove versions older than ``keep_seconds``.
@@ -202,6 +241,7 @@ class Store(Reader):
             DatabaseError: The disk, or other writers that keep getting in first.
         """
         with self._writing:
+            self._sweep()
             handle, residue_handle = self._newest()
             compact(handle, PROTEINS, keep_seconds=keep_seconds)
             compact(residue_handle, RESIDUES, keep_seconds=keep_seconds)

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, TypeVar
 
 from protvec.errors import DatabaseError
+from protvec.store import durable
 from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def create_table(where: Location, schema: pa.Schema) -> bool:
             data_storage_version=_FORMAT,
             storage_options=where.storage,
         )
+        durable.sync(where.path, set())
     except LANCE_ERRORS as error:
         if "already exists" in str(error).lower() or _is_conflict(error):
             return False
@@ -81,7 +83,7 @@ def latest(dataset: LanceDataset) -> LanceDataset:
 
 
 def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[LanceDataset, T]:
-    """Apply a change to the newest version, again after a conflict with another writer.
+    """Apply a change to the newest version, again after a conflict with another writer, and see it on the disk.
 
     Returns:
         A handle on the version with the change, and what ``change`` returned.
@@ -93,7 +95,9 @@ def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[
         # A handle on which a commit conflicted keeps failing: every attempt has its own.
         fresh = latest(dataset)
         try:
+            before = durable.files(fresh.uri)
             result = change(fresh)
+            durable.sync(fresh.uri, before)
         except LANCE_ERRORS as error:
             if not _is_conflict(error):
                 raise DatabaseError(f"{dataset.uri}: cannot be written: {brief(error)}") from error

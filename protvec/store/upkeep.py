@@ -27,10 +27,15 @@ def compact(dataset: LanceDataset, name: str, *, keep_seconds: float) -> None:
         target.optimize.compact_files(
             target_rows_per_fragment=_ROWS_PER_FRAGMENT[name], batch_size=_BATCH_ROWS[name], num_threads=1
         )
-        target.checkout_latest()
-        target.cleanup_old_versions(older_than=timedelta(seconds=keep_seconds), error_if_tagged_old_versions=False)
 
-    commit(dataset, change)
+    # What was joined is on the disk, by the end of the first commit, before what it was joined from may go.
+    compacted, _ = commit(dataset, change)
+    commit(compacted, lambda target: clean(target, keep_seconds))
+
+
+def clean(target: LanceDataset, keep_seconds: float) -> None:
+    """Remove versions older than ``keep_seconds``."""
+    target.cleanup_old_versions(older_than=timedelta(seconds=keep_seconds), error_if_tagged_old_versions=False)
 
 
 def sizes(dataset: LanceDataset) -> dict[str, int]:

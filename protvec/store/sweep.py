@@ -1,0 +1,71 @@
+"""Residues that no protein has any more: what a kill between two commits leaves, and when it may go.
+
+A writer commits residues before their proteins, so residues without a protein are of one of two kinds: those
+of a protein that is about to be committed, which must stay, and those whose last protein was deleted or
+replaced by a run that was killed before it had removed them too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from protvec.store.filters import LANCE_ERRORS
+from protvec.store.tables import read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from lance import LanceDataset
+
+# No commit takes longer than this between residues and proteins: what has waited longer, waits in vain.
+GRACE_SECONDS = 600.0
+_VERSIONS = 100  # of proteins that are looked at for former owners
+
+
+def forsaken(proteins: LanceDataset, residues: LanceDataset) -> list[str]:
+    """Digests of residues that no protein has, and that no writer is about to use.
+
+    Those are the residues that some protein did have in an earlier version, and those that have been without
+    one for ten minutes.
+    """
+    loose = orphans(proteins, residues)
+    found: set[str] = set()
+    if loose:
+        found = loose & _digests_at(residues, GRACE_SECONDS)
+    for version in _earlier(proteins):
+        if found == loose:
+            break
+        found |= loose & set(_digests(version).to_pylist())
+    return sorted(found)
+
+
+def orphans(proteins: LanceDataset, residues: LanceDataset) -> set[str]:
+    """Digests of residues that no protein has."""
+    import pyarrow.compute as pc
+
+    owned = pc.unique(_digests(proteins))
+    if residues.count_rows() == len(owned):
+        return set()  # the usual case; residues that are missing are not looked for here
+    kept = _digests(residues)
+    return set(kept.filter(pc.invert(pc.is_in(kept, value_set=owned))).to_pylist())
+
+
+def _digests(dataset: LanceDataset) -> pa.ChunkedArray:
+    return read(dataset, columns=["digest"])["digest"]
+
+
+def _digests_at(dataset: LanceDataset, seconds: float) -> set[str]:
+    """The digests that were there so long ago."""
+    limit = time.time() - seconds
+    old = [version["version"] for version in dataset.versions() if version["timestamp"].timestamp() <= limit]
+    return set(_digests(dataset.checkout_version(max(old))).to_pylist()) if old else set()
+
+
+def _earlier(dataset: LanceDataset) -> Iterator[LanceDataset]:
+    """Earlier versions, the newest first, as far as they are still there."""
+    with contextlib.suppress(*LANCE_ERRORS):
+        for version in range(dataset.version - 1, max(0, dataset.version - 1 - _VERSIONS), -1):
+            yield dataset.checkout_version(version)

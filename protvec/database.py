@@ -14,7 +14,7 @@ from protvec.engine.base import Encoder, embed
 from protvec.errors import EngineError, QueryError
 from protvec.search import nearest
 from protvec.search.query import as_queries
-from protvec.store import Store, digest, quote
+from protvec.store import DEFAULT_CODEC, Store, digest, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -238,7 +238,12 @@ class Database:
         """What a plan will cost on this machine: see ``protvec.ingest.estimate``."""
         from protvec import ingest
 
-        return ingest.estimate(plan, self.encoder(), residue_bytes=self.store.bytes_per_residue)
+        return ingest.estimate(
+            plan,
+            self.encoder(),
+            residue_bytes=self.store.bytes_per_residue,
+            sequence_bytes=self.store.bytes_per_sequence,
+        )
 
     def delete(self, ids: Sequence[str] | None = None, *, where: str | None = None) -> int:
         """Remove proteins by id or by condition, and the residue arrays that no other protein shares.
@@ -478,7 +483,7 @@ def open(
 def create(
     path: str | Path,
     *,
-    residues: str = "float16",
+    residues: str = DEFAULT_CODEC,
     storage_options: Mapping[str, str] | None = None,
     **settings: Unpack[SettingsOptions],
 ) -> Database:
@@ -486,7 +491,7 @@ def create(
 
     Args:
         path: The directory, its parents are made; or ``s3://…``, ``gs://…``, ``az://…``.
-        residues: How residue arrays are kept: ``float16``, or ``none`` to keep vectors only.
+        residues: How residue arrays are kept: ``int8``, ``int4``, ``float16``, or ``none`` to keep vectors only.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
         **settings: See ``Settings``; ``model`` is a name or a checkpoint directory, by default ``ankh-base``.
 

@@ -113,7 +113,7 @@ def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
     assert (plan["added"], plan["distinct"]) == (4, 4)
     cli("ingest", fasta, "--db", tmp_path / "db", "--model", "near", "--dry-run", "--report", tmp_path / "plan.json")
     assert json.loads((tmp_path / "plan.json").read_text()) == plan
-    assert plan["estimate"]["bytes"] > sum(len(s) for _, s in RECORDS) * 512
+    assert plan["estimate"]["bytes"] > sum(len(s) for _, s in RECORDS) * 256
     assert not (tmp_path / "db").exists()
 
 
@@ -167,7 +167,7 @@ def test_the_wrong_model_or_codec_for_a_database(cli: Cli, db: Path, tiny_t5: Pa
     assert "near" in error_line(cli)
     assert "tiny-ankh" in error_line(cli)
     cli("ingest", fasta, "--db", db, "--residues", "none", code=1)
-    assert "float16" in error_line(cli)
+    assert "as int8, not none" in error_line(cli)
 
 
 def test_a_checkpoint_directory_is_a_model(cli: Cli, tiny_t5: Path, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_info(cli: Cli, db: Path) -> None:
     assert (facts["proteins"], facts["sequences"], facts["datasets"]) == (4, 4, {"four": 4})
     assert facts["space"]["model"] == "near"
     text = cli("info", "--db", db)
-    for word in ("near", "float16", "four", "256"):
+    for word in ("near", "int8", "four", "256"):
         assert word in text
 
 

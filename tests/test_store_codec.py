@@ -2,46 +2,143 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from protvec.errors import QueryError
-from protvec.store.codec import CODECS, bytes_per_residue, codec_named
+from protvec.store import mean_slack
+from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named
 
-MATRICES = arrays.arrays(
-    np.float32,
-    st.tuples(st.integers(1, 9), st.integers(1, 9)),
-    elements=st.floats(-60_000, 60_000, width=32),
+KEEPING = [name for name, codec in CODECS.items() if codec.keeps]
+LEVELS = {"int8": 256, "int4": 16}
+SHAPES = st.tuples(st.integers(1, 70), st.integers(1, 9))
+
+
+def matrices(largest=60_000.0):
+    """Anything finite, and channels with offsets, huge outliers and constants, which random floats seldom are."""
+    wild = arrays.arrays(np.float32, SHAPES, elements=st.floats(-largest, largest, width=32))
+    return st.one_of(wild, st.builds(_channels, st.integers(0, 2**32), SHAPES, st.floats(0, 1)))
+
+
+def _channels(seed, shape, outlier):
+    rng = np.random.default_rng(seed)
+    spread, middle = 10.0 ** rng.integers(-6, 2, (2, 1, shape[1])) * rng.integers(0, 2, (2, 1, shape[1]))
+    array = middle + spread * rng.standard_normal(shape)
+    array[rng.integers(shape[0])] *= 1 + 1000 * (outlier > 0.5)
+    return array.astype(np.float32)
+
+
+def stored(name, array):
+    """What comes back, with the encoded bytes."""
+    data, scales = CODECS[name].encode(array)
+    back = CODECS[name].decode(data, scales, length=len(array))
+    assert (back.dtype, back.shape) == (np.float32, array.shape)
+    size = len(array) * bytes_per_residue(name, array.shape[1]) + bytes_per_sequence(name, array.shape[1])
+    assert len(data) + len(scales or b"") == size
+    return back
+
+
+@pytest.mark.parametrize("name", KEEPING)
+@given(array=matrices())
+@example(array=np.array([[1, -1], [-1, 1], [1e-3, 0]], np.float32))  # residues that nearly cancel
+@example(array=np.array([[-6e4, 0]] + [[1, 1e-6]] * 60, np.float32))
+def test_the_mean_stays_within_the_tolerance(name, array):
+    back = stored(name, array)
+    distance = np.linalg.norm(back.mean(axis=0, dtype=np.float64) - array.mean(axis=0, dtype=np.float64))
+    tiny = 2**-25 * array.shape[1]  # of float16: what is below its normal numbers
+    assert distance <= mean_slack(CODECS[name], back) * 1.001 + tiny
+
+
+@pytest.mark.parametrize("name", LEVELS)
+@given(array=matrices(1e9))
+def test_each_value_is_within_a_step(name, array):
+    """Half a step from rounding, half at most from the offset that keeps the mean, and float32's own rounding."""
+    wide = array.astype(np.float64)
+    step = (wide.max(axis=0) - wide.min(axis=0)) / (LEVELS[name] - 1)
+    error = np.abs(stored(name, array) - wide).max(axis=0)
+    assert (error <= step * 1.001 + np.abs(wide).max(axis=0) * 2**-20 + 1e-30).all()
+
+
+@pytest.mark.parametrize("name", LEVELS)
+@given(
+    array=arrays.arrays(np.float32, st.tuples(st.just(1), st.integers(1, 9)), elements=st.floats(-1e9, 1e9, width=32))
 )
+def test_one_residue_and_constant_channels_are_exact(name, array):
+    np.testing.assert_array_equal(stored(name, array), array)
+    constant = np.repeat(array, 5, axis=0)
+    np.testing.assert_array_equal(stored(name, constant), constant)
 
 
-@given(MATRICES)
-def test_float16_is_the_nearest_half(matrix):
-    codec = CODECS["float16"]
-    encoded, scales = codec.encode(matrix)
-    back = codec.decode(encoded, scales, length=len(matrix))
-    assert len(encoded) == len(matrix) * bytes_per_residue("float16", matrix.shape[1])
-    assert (back.dtype, back.shape) == (np.float32, matrix.shape)
-    np.testing.assert_array_equal(back, matrix.astype(np.float16).astype(np.float32))
+@pytest.mark.parametrize("name", KEEPING)
+def test_zeros_stay_zeros(name):
+    zeros = np.zeros((7, 5), np.float32)
+    np.testing.assert_array_equal(stored(name, zeros), zeros)
 
 
-@pytest.mark.parametrize("value", [65_520, -1e6, np.inf, -np.inf, np.nan])
-def test_float16_never_stores_infinity(value):
+@pytest.mark.parametrize("name", LEVELS)
+def test_an_outlier_costs_its_own_channel_alone(name):
+    rng = np.random.default_rng(3)
+    array = rng.standard_normal((300, 33)).astype(np.float32)
+    calm = np.abs(stored(name, array) - array).max()
+    array[17, 20] *= 1000
+    error = np.abs(stored(name, array) - array).max(axis=0)
+    assert np.delete(error, 20).max() <= calm
+    assert error[20] > 10 * calm
+
+
+@pytest.mark.parametrize(("name", "cosine"), [("float16", 0.9999995), ("int8", 0.99995), ("int4", 0.98)])
+@pytest.mark.parametrize("dimension", [256, 769])
+def test_residues_keep_their_direction(name, cosine, dimension):
+    rng = np.random.default_rng(5)
+    array = (rng.standard_normal(dimension) + rng.standard_normal((500, dimension))).astype(np.float32)
+    back = stored(name, array)
+    cosines = (array * back).sum(axis=1) / np.linalg.norm(array, axis=1) / np.linalg.norm(back, axis=1)
+    assert cosines.min() > cosine
+
+
+def test_the_layout_is_the_documented_one():
+    """Two channels by hand: what a reader without protvec does."""
+    array = np.array([[0, 10, 5], [255, 10, 5], [51, 25, 5]], np.float32)
+    data, scales = CODECS["int8"].encode(array)
+    assert np.frombuffer(data, "u1").reshape(3, 3).tolist() == [[0, 0, 0], [255, 0, 0], [51, 255, 0]]
+    step, offset = np.frombuffer(scales, "<f4").reshape(2, 3)
+    np.testing.assert_allclose(step, [1, 15 / 255, 0])
+    np.testing.assert_allclose(offset, [0, 10, 5], rtol=1e-6)
+    data, scales = CODECS["int4"].encode(np.array([[0, 10, 7], [15, 10, 0], [3, 25, 15]], np.float32))
+    packed = np.frombuffer(data, "u1").reshape(3, 2)
+    assert (packed & 15).tolist() == [[0, 0], [15, 0], [3, 15]]  # channels 0 and 1
+    assert (packed >> 4).tolist() == [[7, 0], [0, 0], [15, 0]]  # channel 2
+
+
+@pytest.mark.parametrize("name", KEEPING)
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e30])
+def test_what_is_not_a_usable_number_is_refused(name, value):
     matrix = np.zeros((2, 3), np.float32)
     matrix[1, 2] = value
+    with pytest.raises(OverflowError, match=f"does not fit {name}"):
+        CODECS[name].encode(matrix)
+
+
+@pytest.mark.parametrize("value", [65_520, -1e6])
+def test_float16_never_stores_infinity(value):
     with pytest.raises(OverflowError, match="does not fit float16"):
-        CODECS["float16"].encode(matrix)
+        CODECS["float16"].encode(np.array([[0, value]], np.float32))
+
+
+@given(matrices())
+def test_float16_is_the_nearest_half(matrix):
+    np.testing.assert_array_equal(stored("float16", matrix), matrix.astype(np.float16).astype(np.float32))
 
 
 def test_float16_takes_its_largest_value():
     matrix = np.array([[65_504.0, -65_504.0]], np.float32)
-    encoded, scales = CODECS["float16"].encode(matrix)
-    np.testing.assert_array_equal(CODECS["float16"].decode(encoded, scales, length=1), matrix)
+    np.testing.assert_array_equal(stored("float16", matrix), matrix)
 
 
 def test_names():
     assert all(codec_named(name).name == name for name in CODECS)
-    assert bytes_per_residue("none", 768) == 0
-    with pytest.raises(QueryError, match="'int3'"):
+    assert bytes_per_residue("none", 768) == bytes_per_sequence("none", 768) == 0
+    assert bytes_per_residue("int4", 7) == 4
+    with pytest.raises(QueryError, match=r"'int3'.*float16, int8, int4, none"):
         codec_named("int3")

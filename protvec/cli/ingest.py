@@ -55,7 +55,7 @@ def ingest(
         ResidueCodec | None,
         typer.Option(
             "--residues",
-            help="How a new database keeps residue arrays.  [default: float16]",
+            help="How a new database keeps residue arrays.  [default: int8]",
             show_default=False,
         ),
     ] = None,
@@ -131,9 +131,10 @@ class _Target:
     def __init__(self, path: str, settings: Settings, codec: str | None) -> None:
         from protvec.database import Database
         from protvec.errors import DatabaseNotFoundError
+        from protvec.store import DEFAULT_CODEC
 
         self._path, self._settings = path, settings
-        self._codec = codec or "float16"
+        self._codec = codec or DEFAULT_CODEC
         self._database: Database | None = None
         self._encoder: Encoder | None = None
         try:
@@ -166,11 +167,16 @@ class _Target:
 
     def estimate(self, plan: Plan) -> Estimate:
         from protvec import ingest as library
-        from protvec.store import bytes_per_residue
+        from protvec.store import bytes_per_residue, bytes_per_sequence
 
         encoder = self.encoder()
         codec = self.store.codec if self.store else self._codec
-        return library.estimate(plan, encoder, residue_bytes=bytes_per_residue(codec, encoder.dimension))
+        return library.estimate(
+            plan,
+            encoder,
+            residue_bytes=bytes_per_residue(codec, encoder.dimension),
+            sequence_bytes=bytes_per_sequence(codec, encoder.dimension),
+        )
 
     def database(self) -> Database:
         if self._database is None:

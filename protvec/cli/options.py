@@ -40,6 +40,8 @@ class ResidueCodec(str, Enum):
     """How residue arrays are kept."""
 
     float16 = "float16"
+    int8 = "int8"
+    int4 = "int4"
     none = "none"
 
 

@@ -33,19 +33,22 @@ class Estimate:
     bytes: int
 
 
-def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float) -> int:
+def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence_bytes: float = 0.0) -> int:
     """Bytes that the database will grow by.
 
     Args:
         plan: What is to be stored.
         dimension: D.
         residue_bytes: Bytes that the residue codec takes for one residue.
+        sequence_bytes: Bytes that it takes for a sequence beside them.
     """
     rows = plan.rows * (4 * dimension + ROW_OVERHEAD) + plan.text_bytes
-    return round(rows + plan.residues_to_embed * residue_bytes)
+    return round(rows + plan.residues_to_embed * residue_bytes + plan.distinct * sequence_bytes)
 
 
-def estimate(plan: Plan, encoder: Encoder, *, residue_bytes: float, budget: float = 4.0) -> Estimate:
+def estimate(
+    plan: Plan, encoder: Encoder, *, residue_bytes: float, sequence_bytes: float = 0.0, budget: float = 4.0
+) -> Estimate:
     """Time a few of the sequences to embed and extend that to all of them.
 
     The time of a sequence of L residues is taken as ``a L + b L²``: the layers' products and the attention.
@@ -55,9 +58,10 @@ def estimate(plan: Plan, encoder: Encoder, *, residue_bytes: float, budget: floa
         plan: What is to be embedded.
         encoder: The engine that will do it.
         residue_bytes: Bytes that the residue codec takes for one residue.
+        sequence_bytes: Bytes that it takes for a sequence beside them.
         budget: About how many seconds the measurement may take.
     """
-    size = estimate_bytes(plan, dimension=encoder.dimension, residue_bytes=residue_bytes)
+    size = estimate_bytes(plan, dimension=encoder.dimension, residue_bytes=residue_bytes, sequence_bytes=sequence_bytes)
     if plan.residues_to_embed < WORTH_MEASURING:
         return Estimate(None, None, size)
     lengths = np.asarray(plan.lengths, dtype=np.float64)

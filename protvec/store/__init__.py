@@ -7,7 +7,7 @@ loads neither lance nor pyarrow.
 
 from __future__ import annotations
 
-from protvec.store.codec import CODECS, Codec, bytes_per_residue
+from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.digest import digest
 from protvec.store.filters import quote
 from protvec.store.location import free_bytes
@@ -25,6 +25,7 @@ from protvec.store.store import Store
 
 __all__ = [
     "CODECS",
+    "DEFAULT_CODEC",
     "METADATA_COLUMNS",
     "PROTEIN_COLUMNS",
     "SCHEMA_VERSION",
@@ -35,8 +36,10 @@ __all__ = [
     "Snapshot",
     "Store",
     "bytes_per_residue",
+    "bytes_per_sequence",
     "digest",
     "free_bytes",
+    "mean_slack",
     "protein_table",
     "quote",
 ]

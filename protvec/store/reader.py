@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.errors import DatabaseError, ProteinNotFoundError, QueryError, SpaceMismatchError
 from protvec.store import snapshots
-from protvec.store.codec import CODECS, bytes_per_residue, codec_named
+from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
@@ -123,6 +123,11 @@ class Reader:
     def bytes_per_residue(self) -> float:
         """What a stored residue takes, for estimates."""
         return bytes_per_residue(self.codec, self.space.dimension)
+
+    @property
+    def bytes_per_sequence(self) -> float:
+        """What a stored array takes beside its residues, for estimates."""
+        return bytes_per_sequence(self.codec, self.space.dimension)
 
     def check_filter(self, where: str) -> None:
         """Check a filter without running it.

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from protvec.store import layout, snapshots
-from protvec.store.codec import codec_named
+from protvec.store.codec import DEFAULT_CODEC, codec_named
 from protvec.store.filters import enclosed, in_lists
 from protvec.store.location import locate
 from protvec.store.reader import Reader
@@ -62,7 +62,7 @@ class Store(Reader):
         path: str | Path,
         space: Space,
         *,
-        codec: str = "float16",
+        codec: str = DEFAULT_CODEC,
         precision: str | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> Store:

@@ -1,0 +1,80 @@
+"""What every residue codec can do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Codec(Protocol):
+    """One way to store an (L, D) array.
+
+    Attributes:
+        name: As recorded in the database and beside every row.
+        keeps: Whether anything is stored; False for ``none``.
+        tolerance: How far the mean of decoded residues may lie from the mean of those that were encoded, as a
+            fraction of the root mean square of the residues' norms (``mean_slack`` multiplies the two). It is
+            not of the mean's own norm: that may be as small as one likes where residues cancel.
+    """
+
+    @property
+    def name(self) -> str:
+        """As recorded."""
+        ...
+
+    @property
+    def keeps(self) -> bool:
+        """Whether anything is stored."""
+        ...
+
+    @property
+    def tolerance(self) -> float:
+        """Distance of the mean of decoded residues from that of the encoded ones, at most; see the class."""
+        ...
+
+    def bytes_per_residue(self, dimension: int) -> float:
+        """What a residue of that many dimensions takes."""
+        ...
+
+    def bytes_per_sequence(self, dimension: int) -> float:
+        """What an array takes beside its residues: its scales."""
+        ...
+
+    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
+        """The bytes of ndarray, shape=(L, D), dtype=float32, and of its scales where the codec has any.
+
+        Raises:
+            OverflowError: A value is not finite, or is beyond what the codec holds.
+        """
+        ...
+
+    def decode(
+        self, data: bytes | memoryview, scales: bytes | memoryview | None, *, length: int
+    ) -> NDArray[np.float32]:
+        """The array again: ndarray, shape=(L, D), dtype=float32."""
+        ...
+
+
+def mean_slack(codec: Codec, residues: NDArray[np.float32]) -> float:
+    """How far the mean of these decoded residues may lie from that of the encoded ones: a Euclidean distance.
+
+    Args:
+        codec: What they were encoded with.
+        residues: ndarray, shape=(L, D), dtype=float32, with L >= 1.
+    """
+    flat = residues.reshape(-1)
+    return codec.tolerance * float(np.sqrt(np.dot(flat, flat) / len(residues)))
+
+
+def refuse_beyond(largest: float, limit: float, name: str) -> None:
+    """Refuse an array whose largest magnitude is not a number up to ``limit``.
+
+    Raises:
+        OverflowError: It is beyond, infinite or NaN.
+    """
+    if not largest <= limit:  # also true of NaN
+        raise OverflowError(f"a residue value of {largest:.6g} does not fit {name} (up to {limit:.6g})")

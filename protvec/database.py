@@ -220,7 +220,6 @@ class Database:
             fix=frozenset(fix),
             nucleotides_ok=nucleotides_ok,
         )
-        self.store.check_writable()  # before anything is embedded
         paths = [files] if isinstance(files, str | Path) else list(files)
         with ingest.open_sources(paths) as sources:
             return self.run(ingest.make_plan(sources, self.store, options), observer)
@@ -229,6 +228,7 @@ class Database:
         """Do what a plan says: see ``protvec.ingest.run``."""
         from protvec import ingest
 
+        self.store.check_writable()  # before anything is embedded
         encoder = self.encoder() if plan.distinct else None
         if encoder:
             self.store.note_precision(encoder.precision)

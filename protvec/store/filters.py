@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, FilterError
-from protvec.store.remote import explain_remote, is_remote
+from protvec.store.remote import explain_remote, is_remote, unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,13 +41,9 @@ def enclosed(where: str | None) -> str | None:
 
 
 def brief(error: BaseException) -> str:
-    """Lance's message without its wrapping, its source positions and its line breaks."""
-    text = " ".join(str(error).split())
-    if is_remote(text):
-        return explain_remote(error)
-    text = re.sub(r",? ?/\S*/rust/\S+", "", text)
-    text = re.sub(r"^(Invalid user input|Query Execution error|LanceError\(\w+\)): ", "", text)
-    return text if len(text) <= 200 else text[:197] + "..."
+    """Lance's message in one line, without its wrapping, its source positions and what may be secret."""
+    text = str(error)
+    return explain_remote(error) if is_remote(text) else unwrapped(text)
 
 
 def check_columns(dataset: LanceDataset, columns: Sequence[str]) -> list[str]:
@@ -83,7 +79,9 @@ def explain(error: Exception, dataset: LanceDataset, where: str | None) -> Excep
     if where is not None and re.search(r"Invalid user input|Execution error|Arrow error|DataFusion", reason):
         names = ", ".join(dataset.schema.names)
         return FilterError(f"cannot filter by {where!r}: {_reason(reason) or brief(error)}; the columns are {names}")
-    return DatabaseError(f"{dataset.uri}: cannot be read: {brief(error)}")
+    from protvec.store.damage import read_failure
+
+    return read_failure(dataset, error)
 
 
 def _reason(message: str) -> str | None:

@@ -9,6 +9,7 @@ from protvec.store.codec import CODECS
 from protvec.store.near import near_names
 from protvec.store.schema import PROTEINS, RESIDUES, Description, proteins_schema, residues_schema
 from protvec.store.tables import create_table, open_table
+from protvec.store.writable import PROBE, check_writable
 
 if TYPE_CHECKING:
     from lance import LanceDataset, Session
@@ -30,7 +31,13 @@ def create(root: Location, description: Description) -> None:
     if root.exists() and not _is_unfinished(root):
         what = "a database" if open_table_safely(root, PROTEINS) is not None else "something else"
         raise DatabaseExistsError(f"{root}: there is {what} already: open it, or choose another path")
-    root.make()
+    made = root.make()
+    try:
+        check_writable(root)
+    except DatabaseError:
+        for directory in reversed(made):
+            directory.rmdir()
+        raise
     create_table(table_uri(root, RESIDUES), residues_schema())
     if not create_table(table_uri(root, PROTEINS), proteins_schema(description)):
         raise DatabaseExistsError(f"{root}: another process has just created a database there: open it")
@@ -43,23 +50,32 @@ def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple
         DatabaseNotFoundError: There is nothing, or only a creation that was cut short.
         DatabaseFormatError: Something else, a table is missing, or a newer schema.
     """
-    if not root.exists():
-        raise DatabaseNotFoundError(f"{root}: no such database{_neighbours(root)}")
     if root.is_file():
         raise DatabaseFormatError(f"{root}: a file, not a database directory")
+    inside = root.entries()
+    if not inside and not root.exists():
+        raise DatabaseNotFoundError(f"{root}: no such database{_neighbours(root)}")
+    if "_versions" in inside:
+        raise DatabaseFormatError(f"{root}: one table, not a database: name the directory that it is in")
     proteins = open_table(table_uri(root, PROTEINS), session=session)
     residues = open_table(table_uri(root, RESIDUES), session=session)
     if proteins is None:
         if _is_unfinished(root):
             raise DatabaseNotFoundError(f"{root}: empty, or its creation was interrupted: create it again")
         what = "not a protvec database" if residues is None else "damaged"
-        raise DatabaseFormatError(f"{root}: {what} (no table {PROTEINS})")
+        raise DatabaseFormatError(f"{root}: {what} (no table {PROTEINS}{_tables(inside)})")
     if residues is None:
         raise DatabaseFormatError(f"{root}: not a protvec database, or damaged (no table {RESIDUES})")
     description = Description.from_schema(proteins.schema, path=root.path)
     if description.codec not in CODECS:
         raise DatabaseFormatError(f"{root}: residues in codec {description.codec!r}, which this protvec lacks")
     return description, (proteins, residues)
+
+
+def _tables(inside: set[str]) -> str:
+    """The tables of another LanceDB database."""
+    names = sorted({name[: -len(".lance")] for name in inside if name.endswith(".lance")} - {PROTEINS, RESIDUES})
+    return f", but {', '.join(names[:5])}" if names else ""
 
 
 def open_table_safely(root: Location, name: str) -> LanceDataset | None:
@@ -72,9 +88,11 @@ def open_table_safely(root: Location, name: str) -> LanceDataset | None:
 
 def _is_unfinished(root: Location) -> bool:
     """Whether the directory holds no more than what a creation that was cut short leaves."""
-    if root.is_file() or root.entries() - {f"{PROTEINS}.lance", f"{RESIDUES}.lance"}:
+    inside = {name for name in root.entries() if not name.startswith(PROBE)}
+    if root.is_file() or inside - {f"{PROTEINS}.lance", f"{RESIDUES}.lance"}:
         return False
-    if open_table(table_uri(root, PROTEINS)) is not None:
+    proteins = table_uri(root, PROTEINS)
+    if "data" in proteins.entries() or open_table(proteins) is not None:  # an empty table has no data files
         return False
     residues = open_table(table_uri(root, RESIDUES))
     return residues is None or residues.count_rows() == 0

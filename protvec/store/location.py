@@ -94,16 +94,19 @@ class Location:
         except OSError as error:
             raise DatabaseLocationError(f"{self}: cannot be read: {error.strerror or error}") from error
 
-    def make(self) -> None:
-        """Make the directory and its parents; an object store needs none.
+    def make(self) -> list[Path]:
+        """Make the directory and its parents, which are returned, outermost first; an object store needs none.
 
         Raises:
             DatabaseError: It cannot be made.
         """
         if not self.is_local:
-            return
+            return []
+        path = Path(self.path)
         try:
-            Path(self.path).mkdir(parents=True, exist_ok=True)
+            missing = [parent for parent in (path, *path.parents) if not parent.exists()]
+            path.mkdir(parents=True, exist_ok=True)
+            return missing[::-1]
         except OSError as error:
             raise DatabaseError(f"{self}: cannot be created: {error.strerror or error}") from error
 

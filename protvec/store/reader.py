@@ -90,17 +90,6 @@ class Reader:
                 actual=space,
             )
 
-    def check_writable(self) -> None:
-        """Check that this is the newest version, which alone can be written.
-
-        Raises:
-            DatabaseError: It was opened at a snapshot.
-        """
-        if self.at is not None:
-            raise DatabaseError(
-                f"{self.path}: opened at snapshot {self.at!r}, which only reads: open the database itself to change it"
-            )
-
     @property
     def snapshot_names(self) -> list[str]:
         """Names of the snapshots, oldest first."""
@@ -294,12 +283,18 @@ class Reader:
 
         Everything that writes begins with it: that is what makes a database opened at a snapshot read-only.
         """
-        self.check_writable()
+        self._refuse_at_snapshot()
         with self._lock:
             self._proteins = latest(self._proteins)
             self._residues = latest(self._residues)
             self._checked = time.monotonic()
             return self._proteins, self._residues
+
+    def _refuse_at_snapshot(self) -> None:
+        if self.at is not None:
+            raise DatabaseError(
+                f"{self.path}: opened at snapshot {self.at!r}, which only reads: open the database itself to change it"
+            )
 
     def _search(
         self, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str] | None

@@ -8,17 +8,19 @@ import re
 # writes after it keep lance's own patience (3 retries within 180 seconds): a long run must survive a hiccup.
 QUICK = {"connect_timeout": "3s", "timeout": "10s", "client_max_retries": "1", "client_retry_timeout": "10"}
 
-_CREDENTIALS = (
-    "no credentials: set the environment variables of your store (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
-    "GOOGLE_APPLICATION_CREDENTIALS, AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY) or give --storage-option"
-)
+# What each store's own tools read, and lance with them.
+_VARIABLES = {
+    "GCS|gcp|google": "GOOGLE_APPLICATION_CREDENTIALS",
+    "Azure": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+}
 # The first pattern that is found in an error of lance says what it means.
 _MEANINGS = (
     (r"NoSuchBucket|ContainerNotFound|bucket does not exist", "there is no such bucket"),
     (
         r"AWS credentials|token request|no Azure account name|FailedToLoadToken|metadata/identity|InvalidGrant"
         r"|Missing.?(Account|AccessKey|Secret)",
-        _CREDENTIALS,
+        "no credentials: set {variables} in the environment, or give them by --storage-option",
     ),
     (
         r"InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied|AuthenticationFailed|AuthFailure|InvalidToken"
@@ -26,7 +28,7 @@ _MEANINGS = (
         "access denied{code}: check the credentials and what they may do",
     ),
     (r"[Ff]ailed to resolve region", "the region of the bucket is not known: set AWS_REGION, and AWS_ENDPOINT_URL"),
-    (r"scheme is not allowed|InsecureTransport", "plain http is not allowed: set AWS_ALLOW_HTTP=true if you mean it"),
+    (r"http://.*builder error|scheme is not allowed", "plain http is off: give --storage-option allow_http=true"),
     (r"error sending request|timed out|dns error|[Cc]onnection refused|tcp connect", "no answer from {host}"),
     (r"[Rr]etry_timeout|after \d+ retries|50[0234] ", "{host} keeps failing: try again later"),
     (r"404 Not Found", "there is no such bucket, or the endpoint is another service"),
@@ -38,8 +40,8 @@ def explain_remote(error: BaseException) -> str:
     text = " ".join(str(error).split())
     for pattern, meaning in _MEANINGS:
         if re.search(pattern, text):
-            return meaning.format(code=_code(text), host=_host(text))
-    return scrubbed(text)[:200]
+            return meaning.format(code=_code(text), host=_host(text), variables=_variables(text))
+    return unwrapped(text)
 
 
 def is_remote(text: str) -> bool:
@@ -47,9 +49,14 @@ def is_remote(text: str) -> bool:
     return re.search(r"Generic (S3|GCS|MicrosoftAzure|N/A|HTTP) error|https?://|Error performing", text) is not None
 
 
-def scrubbed(text: str) -> str:
-    """The text without the query part of URLs: signatures stand there."""
-    return re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", text)
+def unwrapped(text: str) -> str:
+    """Lance's message without its wrapping, its source positions, and the query part of URLs: signatures are there."""
+    text = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", " ".join(text.split()))
+    text = re.sub(r",? ?/\S*/(rust|rustc)/\S+", "", text)
+    text = re.sub(
+        r"^((Invalid user input|(Query Execution|External|Generic \S+) error|LanceError\(\w+\)): )+", "", text
+    )
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def _code(text: str) -> str:
@@ -60,3 +67,7 @@ def _code(text: str) -> str:
 def _host(text: str) -> str:
     found = re.search(r"https?://[^/\s?]+", text)
     return f"{found[0]} (check the network and the endpoint)" if found else "the object store"
+
+
+def _variables(text: str) -> str:
+    return next(names for pattern, names in _VARIABLES.items() if re.search(pattern, text))

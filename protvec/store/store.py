@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import threading
 from typing import TYPE_CHECKING
 
 from protvec.store import layout, snapshots
@@ -16,6 +15,7 @@ from protvec.store.schema import METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSIO
 from protvec.store.sweep import forsaken
 from protvec.store.tables import commit, delete_rows, merge, new_session, present, read, read_keys
 from protvec.store.upkeep import compact
+from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,7 +54,7 @@ class Store(Reader):
     ) -> None:
         """Use ``Store.create`` or ``Store.open``."""
         super().__init__(location, description, handles, seconds=seconds, at=at)
-        self._writing = threading.Lock()  # one writer at a time in this process; lance sees to the others
+        self._writing = WriteLock(location)
 
     @classmethod
     def create(
@@ -113,6 +113,15 @@ class Store(Reader):
         if at is not None:
             description, handles = snapshots.checkout(handles, root.path, at)
         return cls(root, description, handles, seconds=seconds, at=at)
+
+    def check_writable(self) -> None:
+        """Check that this is the newest version and lies where commits are possible.
+
+        Raises:
+            DatabaseError: It was opened at a snapshot; the directory is read-only; its file system has no hard links.
+        """
+        self._refuse_at_snapshot()
+        self._writing.check()
 
     def write(
         self,
@@ -193,7 +202,7 @@ class Store(Reader):
                 self._sweep()
 
     def _delete(self, ids: Sequence[str] | None, where: str | None) -> int:
-        handle, _ = self._newest()
+        handle, residue_handle = self._newest()
         if ids is None:
             found = read(handle, where=enclosed(where), user=where, columns=["digest"])
             filters = [str(enclosed(where))] if found.num_rows else []
@@ -202,6 +211,8 @@ class Store(Reader):
             found = read_keys(handle, "id", unique, ["id", "digest"])
             self._check_found(handle, unique, found["id"].to_pylist())
             filters = list(in_lists("id", unique))
+        if self._codec.keeps:  # a damaged table is found before anything is removed
+            present(residue_handle, "digest", found["digest"].to_pylist())
         removed = sum(delete_rows(handle, sql) for sql in filters)
         if self._codec.keeps:
             self._drop_orphans(sorted(set(found["digest"].to_pylist())))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from protvec.errors import DatabaseError
 from protvec.store import durable
+from protvec.store.damage import opening_failure, read_failure
 from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def open_table(where: Location, *, session: Session | None = None) -> LanceDatas
     except LANCE_ERRORS as error:
         if re.search(r"not found|does not exist|No such file", str(error)):
             return None
-        raise DatabaseError(f"{where}: cannot be opened: {brief(error)}") from error
+        raise opening_failure(where, error) from error
 
 
 def latest(dataset: LanceDataset) -> LanceDataset:
@@ -78,7 +79,7 @@ def latest(dataset: LanceDataset) -> LanceDataset:
     try:
         fresh.checkout_latest()
     except LANCE_ERRORS as error:
-        raise DatabaseError(f"{dataset.uri}: cannot be read any more: {brief(error)}") from error
+        raise read_failure(dataset, error) from error
     return fresh
 
 

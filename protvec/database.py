@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
+    from protvec.exchange import Exported
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
@@ -290,6 +291,55 @@ class Database:
             SnapshotNotFoundError: there is none of that name; the message names similar ones.
         """
         return self.store.restore(name)
+    # -- moving ----------------------------------------------------------------------------------------------
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,
+        level: str = "protein",
+        ids: Sequence[str] | None = None,
+        where: str | None = None,
+        columns: Sequence[str] | None = None,
+        dtype: str | None = None,
+        force: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Exported:
+        """Write proteins to a Parquet, FASTA, NumPy or HDF5 file, whole or not at all.
+
+        Args:
+            path: The file; its suffix says the format: ``.parquet``, ``.fasta``, ``.fa`` (also ``.gz``), ``.npy``,
+                ``.npz`` or ``.h5``.
+            format: ``parquet``, ``fasta``, ``npy``, ``npz`` or ``h5``, whatever the suffix.
+            level: ``protein`` for vectors (D,), ``residue`` for arrays (L, D) too (Parquet) or instead (HDF5).
+            ids: These proteins, in this order; by default all.
+            where: A condition instead.
+            columns: Columns of a Parquet file; by default all.
+            dtype: ``float32`` or ``float16``; by default float32 for vectors and float16 for residues.
+            force: Replace a file that is there.
+            progress: Called with proteins done and proteins in all.
+
+        Raises:
+            ExchangeError: the file cannot be written, is there already, or cannot hold what was asked for.
+            QueryError: nothing to write, or a setting that cannot be used.
+            ProteinNotFoundError: an id is not there.
+            FilterError: the condition or a column cannot be used.
+        """
+        from protvec import exchange
+
+        return exchange.export(
+            self.store,
+            path,
+            format=format,
+            level=level,
+            ids=ids,
+            where=where,
+            columns=columns,
+            dtype=dtype,
+            force=force,
+            progress=progress,
+        )
 
     # -- looking up ------------------------------------------------------------------------------------------
 

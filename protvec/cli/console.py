@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rich.progress import Progress
+
+
+NOTE_EVERY = 60.0  # seconds between two lines of progress where there is no terminal
 
 
 @dataclass
@@ -71,6 +75,24 @@ def progress() -> Iterator[Progress]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not is_terminal()) as shown:
         yield shown
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar on a terminal, else a line a minute, for work that says how many proteins of how many are done."""
+    started = noted = time.monotonic()
+    with progress() as shown:
+        task = shown.add_task(what, total=None, rate="")
+
+        def advance(done: int, total: int) -> None:
+            nonlocal noted
+            now = time.monotonic()
+            shown.update(task, completed=done, total=total, rate=f"{done / max(now - started, 1e-9):,.0f} proteins/s")
+            if not is_terminal() and now - noted >= NOTE_EVERY:
+                noted = now
+                note(f"{what}: {done:,} of {total:,} proteins")
+
+        yield advance
 
 
 def size(count: float) -> str:

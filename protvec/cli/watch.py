@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from protvec.cli import console
-from protvec.cli.console import duration, note
+from protvec.cli.console import NOTE_EVERY, duration, note
 from protvec.ingest import Observer
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from protvec.ingest import Plan
-
-NOTE_EVERY = 60.0  # seconds between two lines of progress where there is no terminal
 
 
 @contextmanager

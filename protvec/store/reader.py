@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 import threading
 import time
 from dataclasses import dataclass
@@ -107,6 +109,18 @@ class Reader:
     def columns(self) -> list[str]:
         """Names of the columns of ``proteins``."""
         return list(self._current()[0].schema.names)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The schema of ``proteins``, the user's own columns included."""
+        return self._current()[0].schema
+
+    def pinned(self) -> Reader:
+        """The database as it is now: several reads of what this returns are of one version of it."""
+        view = copy.copy(self)
+        view._proteins, view._residues = self._newest()  # noqa: SLF001 - another of this class
+        view._seconds = math.inf  # noqa: SLF001
+        return view
 
     @property
     def bytes_per_residue(self) -> float:

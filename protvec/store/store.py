@@ -182,6 +182,35 @@ class Store(Reader):
                 self._newest()
             self.precision = description.precision
 
+    def add_columns(self, fields: Sequence[pa.Field]) -> list[str]:
+        """Add columns of the user's own to ``proteins``, null in every row; those it has are left alone.
+
+        Returns:
+            Names of the columns that were added.
+
+        Raises:
+            ValueError: It has a column of that name and another type.
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        import pyarrow as pa
+
+        def change(target: LanceDataset) -> list[str]:
+            new = [pa.field(field.name, field.type) for field in fields if field.name not in target.schema.names]
+            if new:
+                target.add_columns(pa.schema(new))
+            return [field.name for field in new]
+
+        with self._writing:
+            handle, _ = self._newest()
+            for field in fields:
+                if field.name in handle.schema.names and (have := handle.schema.field(field.name).type) != field.type:
+                    raise ValueError(f"column {field.name} is {have}, not {field.type}")
+            if all(field.name in handle.schema.names for field in fields):
+                return []
+            added = commit(handle, change)[1]
+            self._newest()
+            return added
+
     def delete(self, *, ids: Sequence[str] | None = None, where: str | None = None) -> int:
         """Remove proteins by id or by filter, and the residues that no protein refers to any more.
 

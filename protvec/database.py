@@ -291,6 +291,7 @@ class Database:
             SnapshotNotFoundError: there is none of that name; the message names similar ones.
         """
         return self.store.restore(name)
+
     # -- moving ----------------------------------------------------------------------------------------------
 
     def export(

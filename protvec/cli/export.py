@@ -11,7 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import duration, plural, size
-from protvec.cli.options import DEFAULT_DB, Db, Json, Where, open_store
+from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
 
 
 class FileFormat(str, Enum):
@@ -46,6 +46,7 @@ def export(
         ),
     ],
     db: Db = DEFAULT_DB,
+    at: At = None,
     format: Annotated[
         FileFormat | None, typer.Option(help="Kind of file.  [default: by the name of FILE]", show_default=False)
     ] = None,
@@ -71,7 +72,7 @@ def export(
 
     if ids and where:
         raise typer.BadParameter("give --id or --where, not both", param_hint="--id")
-    database = Database(open_store(db))
+    database = Database(open_store(db, at=at))
     with console.counting("Writing") as progress:
         done = database.export(
             output,

@@ -118,7 +118,8 @@ class Reader:
     def pinned(self) -> Reader:
         """The database as it is now: several reads of what this returns are of one version of it."""
         view = copy.copy(self)
-        view._proteins, view._residues = self._newest()  # noqa: SLF001 - another of this class
+        handles = self._newest() if self.at is None else self._current()
+        view._proteins, view._residues = handles  # noqa: SLF001 - another of this class
         view._seconds = math.inf  # noqa: SLF001
         return view
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
-    from protvec.store import Snapshot
+    from protvec.store import Residues, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -368,9 +368,38 @@ class Database:
 
         Raises:
             ProteinNotFoundError: it is not there.
-            DatabaseError: the database keeps no residue arrays.
+            QueryError: the database keeps no residue arrays.
         """
         return self.store.residues([id])[id]
+
+    def residues_many(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """The per-residue arrays of several proteins by id, in one read: far quicker than one by one.
+
+        Raises:
+            ProteinNotFoundError: one is not there.
+            QueryError: the database keeps no residue arrays.
+        """
+        return self.store.residues(ids)
+
+    def iter_residues(self, *, where: str | None = None, batch_size: int = 32) -> Iterator[Residues]:
+        """The per-residue arrays of all proteins, or of those of a condition, in bounded memory and in no order.
+
+        Args:
+            where: SQL condition on the metadata.
+            batch_size: Arrays in memory at once.
+
+        Yields:
+            ``id``, ``digest`` and ``array``: ndarray, shape=(L, D), dtype=float32.
+
+        Raises:
+            FilterError: the condition is no SQL, or names a column that is not there.
+            QueryError: the database keeps no residue arrays.
+        """
+        return self.store.iter_residues(where=where, batch_size=batch_size)
+
+    def residue_batches(self, *, where: str | None = None, batch_size: int = 32) -> pa.RecordBatchReader:
+        """As ``iter_residues``, as a stream of Arrow record batches: see ``Store.residue_batches``."""
+        return self.store.residue_batches(where=where, batch_size=batch_size)
 
     def info(self) -> dict[str, Any]:
         """Counts, sizes, model, datasets and versions, as plain values."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.errors import DatabaseError, ProteinNotFoundError, QueryError, SpaceMismatchError
 from protvec.store import snapshots
-from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named
+from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_arrays, record_batch
+from protvec.store.codec import bytes_per_residue, bytes_per_sequence, codec_named
 from protvec.store.exact import query_matrix, search
-from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
+from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
 from protvec.store.schema import PROTEINS, RESIDUES, SUMMARY_COLUMNS
 from protvec.store.tables import latest, read, read_keys, stream
@@ -178,8 +179,7 @@ class Reader:
             ProteinNotFoundError: Some are not there.
             QueryError: This database keeps none.
         """
-        if not self._codec.keeps:
-            raise QueryError(f"{self.path} keeps no residue arrays (codec none): ingest with another codec")
+        self._check_keeps()
         unique = list(dict.fromkeys(ids))
         handles = self._current()
         for pause in (*_PAUSES, None):
@@ -200,8 +200,62 @@ class Reader:
         """
         handle, residue_handle = handles
         digests = self._get(handle, ids, ["digest"])["digest"].to_pylist()
-        table = read_keys(residue_handle, "digest", sorted(set(digests)), residue_handle.schema.names)
-        return digests, {row["digest"]: _decode(row) for row in table.to_pylist()}
+        return digests, read_arrays(residue_handle, sorted(set(digests)))
+
+    def iter_residues(self, *, where: str | None = None, batch_size: int = 32) -> Iterator[Residues]:
+        """Residues of all proteins, or of those of a filter, in bounded memory and in no order.
+
+        Which proteins is settled when this is called; those deleted before their turn are left out. A
+        compaction meanwhile does no harm, however long it takes to go through.
+
+        Args:
+            where: The filter.
+            batch_size: Arrays in memory at once.
+
+        Raises:
+            QueryError: This database keeps none.
+            FilterError: The filter cannot be used.
+        """
+        return (each for batch in self._residues_in_batches(where, batch_size) for each in batch)
+
+    def residue_batches(self, *, where: str | None = None, batch_size: int = 32) -> pa.RecordBatchReader:
+        """As ``iter_residues``, as Arrow.
+
+        Returns:
+            A stream of record batches: ``id``, ``digest``, ``length``, and ``residues``, a list of L lists of
+            D float32.
+        """
+        import pyarrow as pa
+
+        dimension = self.space.dimension
+        batches = self._residues_in_batches(where, batch_size)
+        return pa.RecordBatchReader.from_batches(
+            arrow_schema(dimension), (record_batch(batch, dimension) for batch in batches)
+        )
+
+    def _residues_in_batches(self, where: str | None, batch_size: int) -> Iterator[list[Residues]]:
+        self._check_keeps()
+        if batch_size < 1:
+            raise QueryError(f"batch_size is {batch_size}: take at least 1 array at once")
+        proteins = read(self._current()[0], where=enclosed(where), user=where, columns=["id", "digest"])
+        return self._batches_of(proteins, batch_size)
+
+    def _batches_of(self, proteins: pa.Table, batch_size: int) -> Iterator[list[Residues]]:
+        for start in range(0, proteins.num_rows, KEYS_PER_FILTER):
+            ids: dict[str, list[str]] = {}
+            for row in proteins.slice(start, KEYS_PER_FILTER).to_pylist():
+                ids.setdefault(row["digest"], []).append(row["id"])
+            # From the version that is the newest by now: that of the beginning may have been cleaned up.
+            yield from iter_arrays(self._current()[1], ids, batch_size=batch_size)
+            if ids:  # deleted since, or committed just now
+                known = self.known([identifier for same in ids.values() for identifier in same])
+                kept = [identifier for identifier, protein in known.items() if protein.digest in ids]
+                arrays = self.residues(kept)
+                yield [Residues(identifier, known[identifier].digest, arrays[identifier]) for identifier in kept]
+
+    def _check_keeps(self) -> None:
+        if not self._codec.keeps:
+            raise QueryError(f"{self.path} keeps no residue arrays (codec none): ingest with another codec")
 
     def search(
         self,
@@ -336,11 +390,6 @@ class Reader:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         hint = f"; near: {', '.join(near)}" if near else ""
         raise ProteinNotFoundError(f"{self.path}: no protein {missing[0]!r}{more}{hint}", ids=missing, near=near)
-
-
-def _decode(row: dict[str, Any]) -> NDArray[np.float32]:
-    """Each row says how it is stored."""
-    return CODECS[row["codec"]].decode(row["data"], row["scales"], length=row["length"])
 
 
 def _dataset_name(row: dict[str, Any]) -> str:

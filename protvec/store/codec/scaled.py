@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Rows are worked on in blocks of this many values, which stay in a processor's cache.
-_BLOCK = 48 * 1024
+_BLOCK = 128 * 1024
 # Of values: the range of a channel, and its squares' sum in ``mean_slack``, stay finite in float32.
 _LARGEST = 1e15
 _TINY = float(np.finfo(np.float32).tiny)

@@ -1,0 +1,125 @@
+"""Residue arrays read from ``residues``: many at once, or as a stream in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from protvec.store.codec import codec_named
+from protvec.store.filters import in_lists
+from protvec.store.tables import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+    from lance import LanceDataset
+    from numpy.typing import NDArray
+
+    Arrays = dict[str, NDArray[np.float32]]
+    Row = tuple[str, str, int, pa.Buffer | None, pa.Buffer]  # digest, codec, length, scales, data
+
+_COLUMNS = ["digest", "codec", "length", "scales", "data"]
+
+
+class Residues(NamedTuple):
+    """The residues of one protein.
+
+    Attributes:
+        id: Of the protein.
+        digest: Of its sequence.
+        array: ndarray, shape=(L, D), dtype=float32.
+    """
+
+    id: str
+    digest: str
+    array: NDArray[np.float32]
+
+
+_ROWS_AT_ONCE = 16  # small enough that some are decoded while others are read
+# Decoding is bound by memory: more threads than this do not help.
+_THREADS = min(4, os.cpu_count() or 1)
+
+
+def read_arrays(dataset: LanceDataset, digests: Sequence[str]) -> Arrays:
+    """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(pool.map(_decoded, _rows(dataset, digests, batch_size=_ROWS_AT_ONCE)))
+
+
+def iter_arrays(dataset: LanceDataset, ids: dict[str, list[str]], *, batch_size: int) -> Iterator[list[Residues]]:
+    """The arrays of many proteins, not in their order.
+
+    Args:
+        dataset: A handle on ``residues``.
+        ids: Ids by digest. Those whose arrays were found are taken out.
+        batch_size: Arrays in memory at once.
+    """
+    batch: list[Residues] = []
+    for row in _rows(dataset, sorted(ids), batch_size=batch_size):
+        digest, array = _decoded(row)
+        batch += [Residues(identifier, digest, array) for identifier in ids.pop(digest)]
+        if len(batch) >= batch_size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def arrow_schema(dimension: int) -> pa.Schema:
+    """Of ``record_batch``."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("digest", pa.string(), nullable=False),
+            pa.field("length", pa.int32(), nullable=False),
+            pa.field("residues", pa.list_(pa.list_(pa.float32(), dimension)), nullable=False),
+        ]
+    )
+
+
+def record_batch(residues: Sequence[Residues], dimension: int) -> pa.RecordBatch:
+    """Id, digest and array of some proteins as Arrow, the values of all arrays in one buffer."""
+    import pyarrow as pa
+
+    schema = arrow_schema(dimension)
+    lengths = [len(each.array) for each in residues]
+    values = np.concatenate([each.array.reshape(-1) for each in residues])
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(values), dimension)
+    columns = [
+        pa.array([each.id for each in residues], pa.string()),
+        pa.array([each.digest for each in residues], pa.string()),
+        pa.array(lengths, pa.int32()),
+        pa.ListArray.from_arrays(offsets, lists).cast(schema.field("residues").type),
+    ]
+    return pa.record_batch(columns, schema=schema)
+
+
+def _rows(dataset: LanceDataset, digests: Sequence[str], *, batch_size: int) -> Iterator[Row]:
+    """The rows as they are stored; their bytes are not copied."""
+    for where in in_lists("digest", digests):
+        # Late: digests are looked at first, and bytes are read of the rows that are wanted alone.
+        options = {"columns": _COLUMNS, "late_materialization": True, "batch_size": batch_size}
+        for batch in stream(dataset, where=where, user=None, **options):
+            yield from rows_of(batch)
+
+
+def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
+    """The rows of a batch that has at least the columns of ``Row``."""
+    digests, codecs, lengths, scales, data = (batch.column(name) for name in _COLUMNS)
+    for i in range(batch.num_rows):
+        scale = scales[i].as_buffer() if scales[i].is_valid else None
+        yield digests[i].as_py(), codecs[i].as_py(), lengths[i].as_py(), scale, data[i].as_buffer()
+
+
+def _decoded(row: Row) -> tuple[str, NDArray[np.float32]]:
+    """Each row says how it is stored."""
+    digest, codec, length, scales, data = row
+    array = codec_named(codec).decode(memoryview(data), None if scales is None else memoryview(scales), length=length)
+    return digest, array

@@ -28,6 +28,7 @@ _PUBLIC = {
     "Query": "protvec.search",
     "Observer": "protvec.ingest",
     "Report": "protvec.ingest",
+    "LogEntry": "protvec.store",
     "Space": "protvec.space",
     "ProtvecError": "protvec.errors",
 }
@@ -36,6 +37,7 @@ __all__ = [
     "Database",
     "Hit",
     "Hits",
+    "LogEntry",
     "Observer",
     "Protein",
     "ProtvecError",
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from protvec.ingest import Observer, Report
     from protvec.search import Hit, Hits, Query
     from protvec.space import Space
+    from protvec.store import LogEntry
 
 
 def __getattr__(name: str) -> object:

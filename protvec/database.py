@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
-    from protvec.store import Residues, Snapshot
+    from protvec.store import LogEntry, Residues, Snapshot
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -400,6 +400,24 @@ class Database:
     def residue_batches(self, *, where: str | None = None, batch_size: int = 32) -> pa.RecordBatchReader:
         """As ``iter_residues``, as a stream of Arrow record batches: see ``Store.residue_batches``."""
         return self.store.residue_batches(where=where, batch_size=batch_size)
+
+    def log(self, n: int | None = None) -> list[LogEntry]:
+        """What was done to this database, newest first: at most ``n`` runs.
+
+        Their skipped and changed records are in ``log_entry``.
+        """
+        return self.store.ledger.entries(n)
+
+    def log_entry(self, run: str) -> LogEntry:
+        """One run of the log, with every record that it skipped or changed.
+
+        Args:
+            run: Its name, or the beginning of it; ``Report.run`` is one.
+
+        Raises:
+            QueryError: there is none, or several begin so.
+        """
+        return self.store.ledger.entry(run)
 
     def info(self) -> dict[str, Any]:
         """Counts, sizes, model, datasets and versions, as plain values."""

@@ -18,7 +18,7 @@ from protvec.errors import (
     QueryError,
     SpaceMismatchError,
 )
-from protvec.store import CODECS, PROTEIN_COLUMNS, Store, digest, protein_table
+from protvec.store import CODECS, PROTEIN_COLUMNS, SCHEMA_VERSION, Store, digest, protein_table
 from protvec.store.location import locate
 from protvec.store.schema import Description, residues_schema
 from protvec.store.tables import create_table
@@ -50,7 +50,7 @@ class TestCreateAndOpen:
         made = Store.create(path, data.space(), precision="int8")
         opened = Store.open(path)
         assert opened.space == made.space == data.space()
-        assert (opened.codec, opened.precision, opened.schema_version) == ("int8", "int8", 1)
+        assert (opened.codec, opened.precision, opened.schema_version) == ("int8", "int8", SCHEMA_VERSION)
         assert opened.created_with
         assert opened.path == str(path)
         assert opened.columns == list(PROTEIN_COLUMNS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import console, demo, export, ingest, inspect, models, search, snapshots
+from protvec.cli import console, demo, export, ingest, inspect, log, models, search, snapshots
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -38,6 +38,7 @@ def build() -> typer.Typer:
     app.command("snapshots")(snapshots.snapshots)
     app.command("restore")(snapshots.restore)
     app.command("export")(export.export)
+    app.command("log")(log.log)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
     _reach_object_stores(app)

@@ -20,7 +20,7 @@ from protvec.errors import FastaError
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from _typeshed import WriteableBuffer
 
@@ -91,7 +91,7 @@ def _words(error: Exception) -> str:
     return (getattr(error, "strerror", None) or str(error)).lower()
 
 
-def lines(stream: BinaryIO, file: str, headers: deque[Header]) -> Iterator[str]:
+def lines(stream: Readable, file: str, headers: deque[Header]) -> Iterator[str]:
     """The lines that the parser needs; headers are noted on the way, in order.
 
     The parser takes a header off ``headers`` only after it has read the next one: empty means none so far.
@@ -140,7 +140,7 @@ def _short(line: str) -> str:
     return repr(text if len(text) <= 40 else f"{text[:39]}…")
 
 
-def _text(stream: BinaryIO, file: str) -> Iterator[str]:
+def _text(stream: Readable, file: str) -> Iterator[str]:
     """Lines of text, whatever the line ends; bytes that are not UTF-8 come as lone surrogates."""
     try:
         data = _Rewound(_head(stream), stream)
@@ -156,7 +156,7 @@ def _text(stream: BinaryIO, file: str) -> Iterator[str]:
         raise FastaError(f"cannot be read: {_words(error)}", file=file) from None
 
 
-def _head(stream: _Readable) -> bytes:
+def _head(stream: Readable) -> bytes:
     """The first bytes; a pipe may give them in pieces."""
     head = b""
     while len(head) < _HEAD_BYTES and (more := stream.read(_HEAD_BYTES - len(head))):
@@ -174,14 +174,32 @@ def _refuse_binary(head: bytes, file: str) -> None:
         raise FastaError("binary data: byte 0x00 in the line", file=file, line=line)
 
 
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
+class Readable(Protocol):
+    """What gives bytes when asked."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; none at the end."""
+        ...
+
+
+class Tapped:
+    """A stream whose bytes somebody else sees too, as they are read."""
+
+    def __init__(self, stream: Readable, tap: Callable[[bytes], object]) -> None:
+        self._stream = stream
+        self._tap = tap
+
+    def read(self, size: int, /) -> bytes:
+        """As of the stream."""
+        data = self._stream.read(size)
+        self._tap(data)
+        return data
 
 
 class _Rewound(io.RawIOBase):
     """A stream with its first bytes put back; closing it leaves the stream open."""
 
-    def __init__(self, head: bytes, stream: _Readable) -> None:
+    def __init__(self, head: bytes, stream: Readable) -> None:
         self.head = head
         self._stream = stream
 

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from protvec.errors import FastaError, InputError
 from protvec.fasta.cleaning import check_repairs, clean
-from protvec.fasta.lines import Header, lines, opened
+from protvec.fasta.lines import Header, Tapped, lines, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from protvec.fasta.lines import Readable
 
 _Parsed: TypeAlias = "tuple[Header, str]"
 
@@ -70,6 +72,7 @@ def read(
     name: str | None = None,
     fix: Collection[str] = (),
     nucleotides_ok: bool = False,
+    tap: Callable[[bytes], object] | None = None,
 ) -> Iterator[Record | Rejected]:
     """Read a FASTA file lazily: one ``Record`` or one ``Rejected`` for each header line, in order.
 
@@ -81,6 +84,7 @@ def read(
         name: What errors call the file (``<stdin>``); its path where None.
         fix: Names from ``FIXES``: repair these faults instead of rejecting the record.
         nucleotides_ok: Read the file even if it looks like nucleotides.
+        tap: Called with the bytes of the file as they are read, in order, before gzip is undone.
 
     Raises:
         InputError: A name in ``fix`` is not in ``FIXES``.
@@ -91,7 +95,7 @@ def read(
         raise TypeError("read() takes a path or a file opened in binary mode, not one opened in text mode")
     if name is None:
         name = str(path if isinstance(path, (str, Path)) else getattr(path, "name", "<stream>"))
-    return _read(path, name, check_repairs(fix), nucleotides_ok)
+    return _read(path, name, check_repairs(fix), nucleotides_ok, tap)
 
 
 def looks_like_nucleotides(letters: Mapping[str, int]) -> bool:
@@ -132,10 +136,14 @@ def check_protein(letters: Mapping[str, int], *, file: str) -> None:
 
 
 def _read(
-    path: str | Path | BinaryIO, file: str, repairs: frozenset[str], nucleotides_ok: bool
+    path: str | Path | BinaryIO,
+    file: str,
+    repairs: frozenset[str],
+    nucleotides_ok: bool,
+    tap: Callable[[bytes], object] | None,
 ) -> Iterator[Record | Rejected]:
     with opened(path, file) as stream:
-        parsed = _parse(stream, file)
+        parsed = _parse(Tapped(stream, tap) if tap else stream, file)
         ahead, letters = _look_ahead(parsed)
         if not nucleotides_ok:
             check_protein(letters, file=file)
@@ -167,7 +175,7 @@ def _record(header: Header, sequence: str, file: str, repairs: frozenset[str]) -
     return Record(header.id, header.description, cleaned, file, header.line, changes)
 
 
-def _parse(stream: BinaryIO, file: str) -> Iterator[_Parsed]:
+def _parse(stream: Readable, file: str) -> Iterator[_Parsed]:
     """Headers and sequences, as Biopython reads them."""
     # Not at the top: Bio.SeqIO loads all its formats and NumPy, a third of a second.
     from Bio.SeqIO.FastaIO import SimpleFastaParser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from protvec import headers
@@ -44,6 +44,10 @@ class Options:
     update: bool = False
     fix: frozenset[str] = frozenset()
     nucleotides_ok: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values by name."""
+        return asdict(self) | {"fix": sorted(self.fix)}
 
 
 @dataclass(slots=True)

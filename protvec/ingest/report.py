@@ -6,31 +6,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, TypeAlias
 
+from protvec.store import Changed, Skipped
+
+__all__ = ["Changed", "Fate", "Report", "Skipped", "Tally"]
+
 Fate: TypeAlias = Literal["added", "reused", "updated"]
 """What becomes of a record that is a row; the count of ``Tally`` that it goes to."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A record that was not stored, and why."""
-
-    id: str
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.id or '(no id)'}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A record whose sequence was cleaned, and how."""
-
-    id: str
-    file: str
-    line: int
-    changes: tuple[str, ...]
 
 
 @dataclass
@@ -70,6 +51,13 @@ class Tally:
         done = self.added + self.reused + self.updated + self.unchanged + len(self.skipped)
         return self.requested - done
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """All counts by name."""
+        names = ("requested", "added", "reused", "updated", "unchanged", "repeated", "stale")
+        plain = {name: getattr(self, name) for name in names}
+        return plain | {"skipped": len(self.skipped), "changed": len(self.changed)}
+
     def count(self, fate: Fate) -> None:
         """One more record that became, or will become, a row."""
         setattr(self, fate, getattr(self, fate) + 1)
@@ -90,6 +78,7 @@ class Report(Tally):
     """What an ingest did.
 
     Attributes:
+        run: Its name in the ledger: ``protvec log RUN`` shows it again.
         database: Path of the database.
         files: The inputs, as the user named them.
         model: Name of the model.
@@ -101,6 +90,7 @@ class Report(Tally):
         interrupted: Whether it stopped on request; running it again continues.
     """
 
+    run: str = ""
     database: str = ""
     files: list[str] = field(default_factory=list)
     model: str = ""
@@ -110,6 +100,11 @@ class Report(Tally):
     embedded_residues: int = 0
     seconds: float = 0.0
     interrupted: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """All counts by name."""
+        return super().counts | {"embedded": self.embedded, "embedded_residues": self.embedded_residues}
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from protvec.engine.base import Embedding, Encoder
     from protvec.ingest.plan import Plan
-    from protvec.store import Store
+    from protvec.store import LogEntry, Store
 
 COMMIT_BYTES = 128 * 2**20  # of float32 residue arrays held before a commit
 COMMIT_ROWS = 2_000
@@ -86,9 +86,9 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
     Raises:
         FastaError: a file changed or cannot be read any more.
         IngestInterrupted: the observer asked to stop; it carries the report of what is stored.
+        DatabaseError: the database cannot be written, or has not what was written to it.
     """
     observer = observer or Observer()
-    start = time.monotonic()
     report = Report(
         database=store.path,
         files=[source.name for source in plan.sources],
@@ -96,26 +96,62 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
         engine=encoder.engine if encoder else None,
         precision=encoder.precision if encoder else None,
     )
-    try:
-        _run(plan, store, encoder, observer, report)
-    finally:
-        report.seconds = time.monotonic() - start
-    if report.interrupted:
-        report.requested -= report.unaccounted
-        raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
-    if not report.balanced:
-        raise AssertionError(f"{report.unaccounted} records are not accounted for: {report}")
+    with store.ledger.running(
+        "ingest",
+        files=[source.describe() for source in plan.sources],
+        options=plan.options.to_dict() | {"residues": store.codec},
+        engine=report.engine,
+        precision=report.precision,
+    ) as entry:
+        report.run = entry.run
+        start = time.monotonic()
+        try:
+            _run(plan, store, encoder, observer, report, entry)
+        finally:
+            report.seconds = time.monotonic() - start
+            _note(report, entry)
+        if report.interrupted:
+            report.requested -= report.unaccounted
+            raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
+        _check(report, entry)
     return report
 
 
-def _run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer, report: Report) -> None:
+def _note(report: Report, entry: LogEntry) -> None:
+    """Put into the ledger's entry what is done so far; records read ahead and not come to are not requested."""
+    entry.counts |= report.counts | {"requested": report.requested - report.unaccounted}
+    entry.skipped, entry.changed = report.skipped, report.changed
+
+
+def _check(report: Report, entry: LogEntry) -> None:
+    """Whether every record met one fate, and every row of the report is one that a commit has.
+
+    ``Store.write`` reads each commit's keys again, and counts the rows that are there.
+
+    Raises:
+        DatabaseError: A record or a row is missing.
+    """
+    if not report.balanced:
+        raise DatabaseError(f"{report.database}: {report.unaccounted} records are not accounted for: {report.counts}")
+    rows, written = report.added + report.reused + report.updated, entry.counts.get("written", 0)
+    if rows != written:
+        raise DatabaseError(
+            f"{report.database}: {rows} proteins of the report, but {written} written: run `protvec check`"
+        )
+
+
+def _run(
+    plan: Plan, store: Store, encoder: Encoder | None, observer: Observer, report: Report, entry: LogEntry
+) -> None:
     chunk = _Chunk()
 
     def flush() -> None:
         nonlocal chunk
         done, chunk = chunk, _Chunk()  # emptied first: a commit that fails is not tried again on the way out
         if done.jobs:
-            _commit(done, store, report)
+            _commit(done, store, report, entry)
+            _note(report, entry)
+            store.ledger.progress(entry)
             observer.committed(report)
 
     try:
@@ -163,13 +199,13 @@ def _embedded(
         yield waiting.popleft(), None
 
 
-def _commit(chunk: _Chunk, store: Store, report: Report) -> None:
+def _commit(chunk: _Chunk, store: Store, report: Report, entry: LogEntry) -> None:
     """Write one chunk, residues before proteins, and count it once it is in."""
     missing = {job.digest for job in chunk.jobs} - chunk.vectors.keys()
     chunk.vectors.update(store.vectors(list(missing)))  # embedded in an earlier chunk of this run
     rows = [job.row for job in chunk.jobs]
     vectors = np.stack([chunk.vectors[job.digest] for job in chunk.jobs])
-    store.write(protein_table(rows, vectors), chunk.residues.items())
+    store.write(protein_table(rows, vectors), chunk.residues.items(), run=entry)
     for job in chunk.jobs:
         report.count(job.fate)
         if job.embed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import stat
 import tempfile
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from protvec import fasta
 from protvec.errors import FastaError
+from protvec.store import InputFile
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 STDIN = "<stdin>"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Source:
     """One input that can be read several times.
 
@@ -27,11 +29,13 @@ class Source:
         name: What the user called it; errors and reports use it.
         path: Where its bytes are.
         signature: Size in bytes and modification time in nanoseconds when it was opened.
+        sha256: Digest of its bytes, in hexadecimal, once it was read to its end.
     """
 
     name: str
     path: Path
     signature: tuple[int, int]
+    sha256: str | None = None
 
     def read(
         self, *, fix: Collection[str] = (), nucleotides_ok: bool = False
@@ -43,7 +47,16 @@ class Source:
         """
         if _signature(self.path) != self.signature:
             raise FastaError("the file changed while it was being read: run again", file=self.name)
-        return fasta.read(self.path, name=self.name, fix=fix, nucleotides_ok=nucleotides_ok)
+        if self.sha256 is not None:
+            yield from fasta.read(self.path, name=self.name, fix=fix, nucleotides_ok=nucleotides_ok)
+            return
+        seen = hashlib.sha256()
+        yield from fasta.read(self.path, name=self.name, fix=fix, nucleotides_ok=nucleotides_ok, tap=seen.update)
+        self.sha256 = seen.hexdigest()
+
+    def describe(self) -> InputFile:
+        """It, as the ledger names it."""
+        return InputFile(self.name, self.sha256, self.signature[0])
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """The only code that knows LanceDB: schemas, commits, the residue codec, exact search, maintenance.
 
-A database is a directory of two Lance tables, ``proteins`` and ``residues``, that any LanceDB client
+A database is a directory of the Lance tables ``proteins``, ``residues`` and ``ledger``, that any LanceDB client
 reads; ``docs/storage.md`` describes them. Nothing here imports torch, and importing this package
 loads neither lance nor pyarrow.
 """
@@ -11,6 +11,7 @@ from protvec.store.arrays import Residues
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.digest import digest
 from protvec.store.filters import quote
+from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
 from protvec.store.reader import Known
 from protvec.store.schema import (
@@ -31,10 +32,15 @@ __all__ = [
     "PROTEIN_COLUMNS",
     "SCHEMA_VERSION",
     "SUMMARY_COLUMNS",
+    "Changed",
     "Codec",
+    "InputFile",
     "Known",
+    "Ledger",
+    "LogEntry",
     "ProteinRow",
     "Residues",
+    "Skipped",
     "Snapshot",
     "Store",
     "bytes_per_residue",

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, DatabaseExistsError, DatabaseFormatError, DatabaseNotFoundError
 from protvec.store.codec import CODECS
 from protvec.store.near import near_names
-from protvec.store.schema import PROTEINS, RESIDUES, Description, proteins_schema, residues_schema
-from protvec.store.tables import create_table, open_table
+from protvec.store.schema import (
+    LEDGER,
+    METADATA_KEY,
+    PROTEINS,
+    RESIDUES,
+    SCHEMA_VERSION,
+    Description,
+    ledger_schema,
+    proteins_schema,
+    residues_schema,
+)
+from protvec.store.tables import commit, create_table, latest, open_table
 from protvec.store.writable import PROBE, check_writable
 
 if TYPE_CHECKING:
     from lance import LanceDataset, Session
 
+    from protvec.store.ledger import Ledger
     from protvec.store.location import Location
 
 
@@ -23,7 +35,7 @@ def table_uri(root: Location, name: str) -> Location:
 
 
 def create(root: Location, description: Description) -> None:
-    """Make the two empty tables, ``proteins`` last: a database exists once ``proteins`` does.
+    """Make the empty tables, ``proteins`` last: a database exists once ``proteins`` does.
 
     Raises:
         DatabaseExistsError: There is something at the path other than a creation that was cut short.
@@ -39,8 +51,25 @@ def create(root: Location, description: Description) -> None:
             directory.rmdir()
         raise
     create_table(table_uri(root, RESIDUES), residues_schema())
+    create_table(table_uri(root, LEDGER), ledger_schema())
     if not create_table(table_uri(root, PROTEINS), proteins_schema(description)):
         raise DatabaseExistsError(f"{root}: another process has just created a database there: open it")
+
+
+def migrate(root: Location, proteins: LanceDataset, ledger: Ledger) -> LanceDataset:
+    """Bring a database of schema version 1 to 2: give it a ledger, whose first row counts what is there.
+
+    Each step may be repeated, by this process or by another at the same time; the version comes last.
+
+    Returns:
+        A handle on ``proteins`` with the new version.
+    """
+    create_table(table_uri(root, LEDGER), ledger_schema())
+    ledger.opening("migrated-to-2", "migrate", latest(proteins).count_rows())
+    description = Description.from_schema(proteins.schema, path=root.path)
+    description = dataclasses.replace(description, schema_version=SCHEMA_VERSION)
+    metadata = {METADATA_KEY.decode(): description.to_json()}
+    return commit(proteins, lambda target: target.update_schema_metadata(metadata))[0]
 
 
 def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple[LanceDataset, LanceDataset]]:
@@ -89,7 +118,7 @@ def open_table_safely(root: Location, name: str) -> LanceDataset | None:
 def _is_unfinished(root: Location) -> bool:
     """Whether the directory holds no more than what a creation that was cut short leaves."""
     inside = {name for name in root.entries() if not name.startswith(PROBE)}
-    if root.is_file() or inside - {f"{PROTEINS}.lance", f"{RESIDUES}.lance"}:
+    if root.is_file() or inside - {f"{name}.lance" for name in (PROTEINS, RESIDUES, LEDGER)}:
         return False
     proteins = table_uri(root, PROTEINS)
     if "data" in proteins.entries() or open_table(proteins) is not None:  # an empty table has no data files

@@ -1,4 +1,4 @@
-"""What the two tables look like, and the metadata that makes a directory a protvec database."""
+"""What the tables look like, and the metadata that makes a directory a protvec database."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: the table ledger
 METADATA_KEY = b"protvec"
 PROTEINS = "proteins"
 RESIDUES = "residues"
+LEDGER = "ledger"
 
 # LanceDB detects two writers of one key only where the key is declared so, and is not nullable.
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
@@ -152,6 +153,40 @@ def residues_schema() -> pa.Schema:
             pa.field("codec", pa.string(), nullable=False),
             pa.field("scales", pa.large_binary(), metadata=_UNCOMPRESSED),
             pa.field("data", pa.large_binary(), nullable=False, metadata=_UNCOMPRESSED),
+        ],
+        metadata={METADATA_KEY: json.dumps({"schema_version": SCHEMA_VERSION})},
+    )
+
+
+def ledger_schema() -> pa.Schema:
+    """The schema of ``ledger``: a row for each run that changed, or might have changed, the database."""
+    import pyarrow as pa
+
+    moment = pa.timestamp("us", tz="UTC")
+    file = [("name", pa.string()), ("sha256", pa.string()), ("bytes", pa.int64())]
+    place = [("id", pa.string()), ("file", pa.string()), ("line", pa.int64())]
+    return pa.schema(
+        [
+            pa.field("run", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
+            pa.field("command", pa.string(), nullable=False),
+            pa.field("state", pa.string(), nullable=False),
+            pa.field("started", moment, nullable=False),
+            pa.field("updated", moment, nullable=False),
+            pa.field("ended", moment),
+            pa.field("version", pa.string(), nullable=False),
+            pa.field("host", pa.string()),
+            pa.field("pid", pa.int64()),
+            pa.field("model", pa.string()),
+            pa.field("weights", pa.string()),
+            pa.field("engine", pa.string()),
+            pa.field("precision", pa.string()),
+            pa.field("files", pa.list_(pa.struct(file))),
+            pa.field("options", pa.string(), nullable=False),
+            pa.field("gained", pa.int64(), nullable=False),
+            pa.field("counts", pa.string(), nullable=False),
+            pa.field("error", pa.string()),
+            pa.field("skipped", pa.list_(pa.struct([*place, ("reason", pa.string())]))),
+            pa.field("changed", pa.list_(pa.struct([*place, ("changes", pa.list_(pa.string()))]))),
         ],
         metadata={METADATA_KEY: json.dumps({"schema_version": SCHEMA_VERSION})},
     )

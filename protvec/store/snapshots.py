@@ -19,6 +19,7 @@ from protvec.store.filters import LANCE_ERRORS, brief
 from protvec.store.near import near_names
 from protvec.store.schema import Description
 from protvec.store.tables import commit, merge, read, read_keys
+from protvec.store.verify import growth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,27 +178,31 @@ def named_like(handles: Handles) -> str | None:
     return next(same, None)
 
 
-def restore(newest: Callable[[], Handles], name: str) -> None:
+def restore(newest: Callable[[], Handles], name: str) -> int:
     """Make the content of a snapshot the newest version of both tables.
 
     At every moment each protein has its residues, also after a kill: residues first hold those of both
     versions, then ``proteins`` goes back in one commit, then ``residues``. What other processes commit
     meanwhile comes on top.
+
+    Returns:
+        By how many rows ``proteins`` grew.
     """
     proteins, residues = newest()
     old_proteins, old_residues = _checkout((proteins, residues), name)
     if not _keeps(old_proteins):
-        _revert(proteins, name)
+        changed = _revert(proteins, name)
         _revert(residues, name)
-        return
+        return growth(proteins.checkout_version(changed)) or 0
     if _digests(proteins) <= _digests(old_residues):
         reverted = _revert(residues, name)
-        _revert(proteins, name)
+        changed = _revert(proteins, name)
     else:
         _copy(old_residues, residues, _digests(old_proteins) - _digests(residues))
-        _revert(proteins, name)
+        changed = _revert(proteins, name)
         reverted = _revert(residues, name)
     _put_back(newest, reverted - 1)
+    return growth(proteins.checkout_version(changed)) or 0
 
 
 def _revert(dataset: LanceDataset, name: str) -> int:

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from protvec.store import layout, snapshots
 from protvec.store.codec import DEFAULT_CODEC, codec_named
 from protvec.store.filters import enclosed, in_lists
+from protvec.store.ledger import Ledger
 from protvec.store.location import locate
 from protvec.store.reader import Reader
 from protvec.store.rows import encode, prepare
 from protvec.store.schema import METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSION, Description
 from protvec.store.sweep import forsaken
-from protvec.store.tables import commit, delete_rows, merge, new_session, present, read, read_keys
+from protvec.store.tables import commit, delete_rows, merge, merge_counted, new_session, present, read, read_keys
 from protvec.store.upkeep import compact
+from protvec.store.verify import check_commit
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
-    from lance import LanceDataset
+    from lance import LanceDataset, Session
     from numpy.typing import NDArray
 
     from protvec.space import Space
+    from protvec.store.ledger import LogEntry
     from protvec.store.location import Location
     from protvec.store.reader import Handles
     from protvec.store.snapshots import Snapshot
@@ -47,13 +52,22 @@ class Store(Reader):
         precision: The arithmetic that the vectors were made with, if it was said.
         schema_version: Of its tables.
         created_with: The version of protvec that made it.
+        ledger: What was done to it.
     """
 
     def __init__(
-        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+        self,
+        location: Location,
+        description: Description,
+        handles: Handles,
+        *,
+        seconds: float,
+        session: Session,
+        at: str | None = None,
     ) -> None:
         """Use ``Store.create`` or ``Store.open``."""
         super().__init__(location, description, handles, seconds=seconds, at=at)
+        self.ledger = Ledger(location, self.space, session=session, upgrade=self.migrate)
         self._writing = WriteLock(location)
 
     @classmethod
@@ -109,10 +123,26 @@ class Store(Reader):
 
     @classmethod
     def _open(cls, root: Location, *, at: str | None = None, seconds: float = 1.0) -> Store:
-        description, handles = layout.open_tables(root, session=new_session())
+        session = new_session()
+        description, handles = layout.open_tables(root, session=session)
         if at is not None:
             description, handles = snapshots.checkout(handles, root.path, at)
-        return cls(root, description, handles, seconds=seconds, at=at)
+        return cls(root, description, handles, seconds=seconds, session=session, at=at)
+
+    def migrate(self) -> bool:
+        """Bring a database of an older schema version to this one; whether there was anything to do.
+
+        Every write does it first. Readers of older versions of protvec refuse the database from then on.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        self.check_writable()
+        if self.schema_version >= SCHEMA_VERSION:
+            return False
+        handle = layout.migrate(self.location, self._newest()[0], self.ledger)
+        self.schema_version = Description.from_schema(handle.schema, path=self.path).schema_version
+        return True
 
     def check_writable(self) -> None:
         """Check that this is the newest version and lies where commits are possible.
@@ -129,6 +159,7 @@ class Store(Reader):
         residues: Iterable[tuple[str, NDArray[np.float32]]],
         *,
         replace: bool = True,
+        run: LogEntry | None = None,
     ) -> None:
         """Insert proteins: one commit of each table, residues first.
 
@@ -140,24 +171,30 @@ class Store(Reader):
                 the database does not have yet; those it has are left alone. Consumed once. Not looked at
                 where the codec is ``none``.
             replace: Whether proteins whose id is known are replaced or left as they are.
+            run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
+                added to. Without one, this is a run of its own.
 
         Raises:
             ValueError: Repeated keys, null or unknown columns, zero or NaN vectors, residues missing or of
                 the wrong shape. Nothing is written then.
-            DatabaseError: The disk, other writers that keep getting in first, or a value that is too large
-                for the codec.
+            DatabaseError: The disk, other writers that keep getting in first, a value that is too large
+                for the codec, or the table has not what was written.
         """
-        with self._writing:
+        if not proteins.num_rows:
+            return
+        with self._part_of(run, "write") as entry, self._writing:
             handle, residue_handle = self._newest()
             table = prepare(proteins, handle.schema)
-            if not table.num_rows:
-                return
             digests = sorted(set(table["digest"].to_pylist()))
             if self._codec.keeps:
                 residue_handle = self._add_residues(residue_handle, digests, residues)
             ids = table["id"].to_pylist()
             before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
-            handle = merge(handle, "id", table, replace=replace)
+            merged = merge_counted(handle, "id", table, replace=replace)
+            handle = merged.newest
+            entry.gained += merged.inserted
+            check_commit(merged, table, replaced=replace)
+            entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows
             if self._codec.keeps:
                 now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
                 self._restore(sorted(now.intersection(digests)), residue_handle)
@@ -211,8 +248,13 @@ class Store(Reader):
             self._newest()
             return added
 
-    def delete(self, *, ids: Sequence[str] | None = None, where: str | None = None) -> int:
+    def delete(self, *, ids: Sequence[str] | None = None, where: str | None = None, run: LogEntry | None = None) -> int:
         """Remove proteins by id or by filter, and the residues that no protein refers to any more.
+
+        Args:
+            ids: Which, by id.
+            where: Which, by filter.
+            run: As for ``write``.
 
         Returns:
             The number of proteins removed.
@@ -226,27 +268,32 @@ class Store(Reader):
             raise ValueError("give either ids or where")
         with self._writing:
             try:
-                return self._delete(ids, where)
+                return self._delete(ids, where, run)
             finally:  # also of what another process added after it was looked for, or a killed deletion left
                 self._sweep()
 
-    def _delete(self, ids: Sequence[str] | None, where: str | None) -> int:
+    def _delete(self, ids: Sequence[str] | None, where: str | None, run: LogEntry | None) -> int:
         handle, residue_handle = self._newest()
         if ids is None:
             found = read(handle, where=enclosed(where), user=where, columns=["digest"])
             filters = [str(enclosed(where))] if found.num_rows else []
         else:
-            unique = list(dict.fromkeys(ids))
-            found = read_keys(handle, "id", unique, ["id", "digest"])
-            self._check_found(handle, unique, found["id"].to_pylist())
-            filters = list(in_lists("id", unique))
+            ids = list(dict.fromkeys(ids))
+            found = read_keys(handle, "id", ids, ["id", "digest"])
+            self._check_found(handle, ids, found["id"].to_pylist())
+            filters = list(in_lists("id", ids))
+        if not filters:
+            return 0
         if self._codec.keeps:  # a damaged table is found before anything is removed
             present(residue_handle, "digest", found["digest"].to_pylist())
-        removed = sum(delete_rows(handle, sql) for sql in filters)
-        if self._codec.keeps:
-            self._drop_orphans(sorted(set(found["digest"].to_pylist())))
-        self._newest()
-        return removed
+        with self._part_of(run, "delete", ids=ids, where=where) as entry:
+            before = entry.gained
+            for sql in filters:
+                entry.gained -= delete_rows(handle, sql)
+            if self._codec.keeps:
+                self._drop_orphans(sorted(set(found["digest"].to_pylist())))
+            self._newest()
+            return before - entry.gained
 
     def sweep(self) -> int:
         """Remove the residues that a killed ``write`` or ``delete`` left without a protein.
@@ -320,11 +367,18 @@ class Store(Reader):
         """
         with self._writing:
             description, _ = snapshots.checkout(self._newest(), self.path, name)
-            before = snapshots.make_backup(self._newest, self.path)
-            snapshots.restore(self._newest, name)
-            self._newest()
-            self._take(description)
+            with self.ledger.running("restore", options={"snapshot": name}) as entry:
+                before = snapshots.make_backup(self._newest, self.path)
+                entry.options["before"] = before
+                entry.gained = snapshots.restore(self._newest, name)
+                self._newest()
+                self._take(description)
+                self.migrate()  # the snapshot may be older than the ledger
             return before
+
+    def _part_of(self, run: LogEntry | None, command: str, **options: object) -> AbstractContextManager[LogEntry]:
+        """The run given, or one of its own."""
+        return self.ledger.running(command, options=options) if run is None else nullcontext(run)
 
     def _add_residues(
         self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32]]]

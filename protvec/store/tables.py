@@ -10,7 +10,7 @@ import copy
 import random
 import re
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from protvec.errors import DatabaseError
 from protvec.store import durable
@@ -109,20 +109,42 @@ def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[
     raise DatabaseError(f"{dataset.uri}: other writers got in first {_ATTEMPTS} times ({brief(last)}): try again")
 
 
+class Merged(NamedTuple):
+    """What a merge did.
+
+    Attributes:
+        newest: A handle on the newest version, which may have commits of other writers too.
+        own: A handle on the version that this merge made.
+        inserted: Rows whose key was new.
+        replaced: Rows whose key was known.
+    """
+
+    newest: LanceDataset
+    own: LanceDataset
+    inserted: int
+    replaced: int
+
+
 def merge(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: bool) -> LanceDataset:
-    """Insert rows by key in one commit; rows whose key is known are replaced or left alone.
+    """Insert rows by key in one commit; rows whose key is known are replaced or left alone."""
+    return merge_counted(dataset, key, rows, replace=replace).newest
+
+
+def merge_counted(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: bool) -> Merged:
+    """``merge``, and what it did.
 
     A scalar index on the key would silently switch off the detection of two writers of one key:
     ``use_index(False)`` keeps it on.
     """
 
-    def change(target: LanceDataset) -> None:
+    def change(target: LanceDataset) -> tuple[LanceDataset, dict[str, int]]:
         builder = target.merge_insert(key).when_not_matched_insert_all().use_index(False)
         if replace:
             builder = builder.when_matched_update_all()
-        builder.execute(rows)
+        return target, builder.execute(rows)
 
-    return commit(dataset, change)[0]
+    newest, (own, done) = commit(dataset, change)
+    return Merged(newest, own, done["num_inserted_rows"], done["num_updated_rows"])
 
 
 def delete_rows(dataset: LanceDataset, where: str) -> int:

@@ -1,0 +1,350 @@
+"""The table ``ledger``: one row for each run that changed the database, or might have."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import secrets
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from protvec.errors import DatabaseError, DatabaseFormatError, IngestInterrupted, ProtvecError, QueryError
+from protvec.store import layout
+from protvec.store.filters import quote
+from protvec.store.schema import LEDGER, ledger_schema
+from protvec.store.tables import latest, merge, open_table, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+    from lance import LanceDataset, Session
+
+    from protvec.space import Space
+    from protvec.store.location import Location
+
+State: TypeAlias = Literal["running", "done", "interrupted", "failed", "killed"]
+
+_PROGRESS_SECONDS = 30.0  # between two notes of how far a run is
+_SILENT = timedelta(hours=6)  # a run on another machine that has said nothing for so long is taken for dead
+_DETAILS = ("skipped", "changed")
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record that was not stored, and why."""
+
+    id: str
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.id or '(no id)'}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A record whose sequence was cleaned, and how."""
+
+    id: str
+    file: str
+    line: int
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """A file that a run read.
+
+    Attributes:
+        name: As the user named it; ``<stdin>`` for standard input.
+        sha256: Digest of its bytes as they were read (of a .gz file: compressed), in hexadecimal.
+        bytes: How many these were.
+    """
+
+    name: str
+    sha256: str | None
+    bytes: int | None
+
+
+@dataclass(kw_only=True)
+class LogEntry:
+    """A run, as the ledger has it.
+
+    Attributes:
+        run: Its name: when it started (UTC), and six random letters. Those made at the same time differ.
+        command: What was done: ``ingest``, ``delete``, …
+        state: ``running``, ``done``, ``interrupted`` (stopped on request), ``failed``, or ``killed``: it left
+            no word of its end.
+        started: When, in UTC.
+        updated: When it last said how far it was.
+        ended: When it ended; None while it runs and where it was killed.
+        version: Of protvec.
+        host: The machine it ran on.
+        pid: The process it ran in.
+        model: Name of the model of the database.
+        weights: SHA-256 of its weights.
+        engine: Engine that ran the model; None where nothing had to be embedded.
+        precision: Arithmetic that it ran in; None likewise.
+        files: What it read.
+        options: What it was asked for.
+        gained: By how many rows ``proteins`` grew; negative where it shrank.
+        counts: How many records met which fate; which there are depends on the command.
+        error: What ended it, where something did.
+        skipped: Records that were not stored. Read for one run alone, not for a list of them.
+        changed: Records that were cleaned. Likewise.
+    """
+
+    run: str
+    command: str
+    state: State = "running"
+    started: datetime
+    updated: datetime
+    ended: datetime | None = None
+    version: str
+    host: str | None = None
+    pid: int | None = None
+    model: str | None = None
+    weights: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    files: Sequence[InputFile] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    gained: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    error: str | None = None
+    skipped: Sequence[Skipped] = ()
+    changed: Sequence[Changed] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, ready for JSON; times in ISO format."""
+        plain = asdict(self)
+        for name in ("started", "updated", "ended"):
+            moment: datetime | None = plain[name]
+            plain[name] = moment.isoformat(timespec="seconds") if moment else None
+        return plain
+
+
+class Ledger:
+    """The ledger of one database; made by ``Store``.
+
+    Every command that changes the database does it inside ``running``, or says afterwards with ``record``
+    what it did. Both make their own commits, in a table of their own: several processes do not meet there.
+    """
+
+    def __init__(self, root: Location, space: Space, *, session: Session, upgrade: Callable[[], object]) -> None:
+        """Use ``Store.ledger``.
+
+        Args:
+            root: Where the database is.
+            space: Its embedding space.
+            session: Lance's caches.
+            upgrade: Called before a row is written: makes the table where an older version had none.
+        """
+        self._root = root
+        self._space = space
+        self._session = session
+        self._upgrade = upgrade
+        self._saved = 0.0
+
+    # -- writing ---------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def running(
+        self,
+        command: str,
+        *,
+        files: Sequence[InputFile] = (),
+        options: Mapping[str, Any] | None = None,
+        engine: str | None = None,
+        precision: str | None = None,
+    ) -> Iterator[LogEntry]:
+        """Leave a row when a run starts, and complete it when it ends, however it ends.
+
+        The caller adds to ``gained``, ``counts``, ``skipped`` and ``changed`` of the entry as it goes, and
+        hands the entry to ``Store.write`` and ``Store.delete``, which count ``gained`` themselves.
+
+        Args:
+            command: What is done, as the user would type it: ``ingest``.
+            files: What is read.
+            options: What was asked for: plain values, as JSON can carry them.
+            engine: What runs the model.
+            precision: In which arithmetic.
+
+        Raises:
+            DatabaseError: The row cannot be written; nothing was done then.
+        """
+        self._upgrade()
+        entry = self._entry(command, files=files, options=options, engine=engine, precision=precision)
+        self._save(entry)
+        try:
+            yield entry
+        except BaseException as error:
+            stopped = isinstance(error, IngestInterrupted | KeyboardInterrupt)
+            entry.error = _words(error)
+            self._end_quietly(entry, "interrupted" if stopped else "failed")
+            raise
+        self._end(entry, "done")
+
+    def record(
+        self,
+        command: str,
+        *,
+        gained: int = 0,
+        counts: Mapping[str, int] | None = None,
+        files: Sequence[InputFile] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> LogEntry:
+        """Leave a row for something that is done already.
+
+        Args:
+            command: What was done.
+            gained: By how many rows ``proteins`` grew; negative where it shrank.
+            counts: Of what there was how much.
+            files: What was read.
+            options: What was asked for.
+        """
+        self._upgrade()
+        entry = self._entry(command, files=files, options=options)
+        entry.gained, entry.counts = gained, dict(counts or {})
+        self._end(entry, "done")
+        return entry
+
+    def progress(self, entry: LogEntry) -> None:
+        """Note how far a run is, at most twice a minute: what a kill would leave to be seen."""
+        if time.monotonic() - self._saved >= _PROGRESS_SECONDS:
+            self._save(entry)
+
+    def opening(self, run: str, command: str, rows: int) -> None:
+        """The first row of a database that was there before its ledger. Of several that try, one does it."""
+        entry = self._entry(command)
+        entry.run, entry.state, entry.ended = run, "done", entry.started
+        entry.gained, entry.counts = rows, {"proteins": rows}
+        merge(self._table(), "run", _row(entry), replace=False)
+
+    def settle(self, entry: LogEntry, gained: int) -> None:
+        """Close the row of a run that was killed, once it is known what it did."""
+        entry.state, entry.gained = "killed", gained
+        self._save(entry)
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    def entries(self, n: int | None = None) -> list[LogEntry]:
+        """The runs, newest first, without their skipped and changed records."""
+        table = self.table()
+        if table is None:
+            return []
+        columns = [name for name in table.schema.names if name not in _DETAILS]
+        rows = read(table, columns=columns).sort_by([("started", "descending"), ("run", "descending")])
+        return [_alive(_from_row(row)) for row in rows.slice(0, n).to_pylist()]
+
+    def entry(self, run: str) -> LogEntry:
+        """One run with all that is known of it.
+
+        Args:
+            run: Its name, or the beginning of it.
+
+        Raises:
+            QueryError: There is none, or several begin so.
+        """
+        table = self.table()
+        names = [] if table is None else read(table, columns=["run"])["run"].to_pylist()
+        found = [name for name in names if name == run] or [name for name in names if name.startswith(run)]
+        if table is None or len(found) != 1:
+            several = f"{len(found)} runs begin with {run!r}" if found else f"no run {run!r}"
+            raise QueryError(f"{self._root}: {several}; `protvec log` lists them")
+        (row,) = read(table, where=f"run = {quote(found[0])}").to_pylist()
+        return _alive(_from_row(row))
+
+    def table(self) -> LanceDataset | None:
+        """A handle on the newest version; None where the database has no ledger."""
+        return open_table(layout.table_uri(self._root, LEDGER), session=self._session)
+
+    # -- how -------------------------------------------------------------------------------------------------
+
+    def _entry(self, command: str, **what: Any) -> LogEntry:  # noqa: ANN401
+        from protvec import __version__
+
+        now = datetime.now(timezone.utc)
+        what["options"] = dict(what.get("options") or {})
+        return LogEntry(
+            run=f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}",
+            command=command,
+            started=now,
+            updated=now,
+            version=__version__,
+            host=platform.node(),
+            pid=os.getpid(),
+            model=self._space.model,
+            weights=self._space.weights,
+            **what,
+        )
+
+    def _end(self, entry: LogEntry, state: State) -> None:
+        entry.state, entry.ended = state, datetime.now(timezone.utc)
+        self._save(entry)
+
+    def _end_quietly(self, entry: LogEntry, state: State) -> None:
+        """As ``_end``; where the disk is full, the error that is on its way already says so."""
+        with suppress(DatabaseError):
+            self._end(entry, state)
+
+    def _save(self, entry: LogEntry) -> None:
+        entry.updated = datetime.now(timezone.utc)
+        merge(self._table(), "run", _row(entry), replace=True)
+        self._saved = time.monotonic()
+
+    def _table(self) -> LanceDataset:
+        table = self.table()
+        if table is None:
+            raise DatabaseFormatError(f"{self._root}: no table {LEDGER}: `protvec check --repair` makes a new one")
+        return latest(table)
+
+
+def _row(entry: LogEntry) -> pa.Table:
+    import pyarrow as pa
+
+    values = asdict(entry)
+    values |= {name: json.dumps(values[name], sort_keys=True, ensure_ascii=False) for name in ("options", "counts")}
+    schema = ledger_schema()
+    return pa.Table.from_pylist([{name: values[name] for name in schema.names}], schema=schema)
+
+
+def _from_row(row: dict[str, Any]) -> LogEntry:
+    row = {name: value for name, value in row.items() if value is not None}
+    row["options"], row["counts"] = json.loads(row["options"]), json.loads(row["counts"])
+    row["files"] = [InputFile(**file) for file in row.get("files", ())]
+    row["skipped"] = [Skipped(**item) for item in row.get("skipped", ())]
+    row["changed"] = [Changed(**item | {"changes": tuple(item["changes"])}) for item in row.get("changed", ())]
+    return LogEntry(**row)
+
+
+def _alive(entry: LogEntry) -> LogEntry:
+    """The entry, ``killed`` where it says that it runs and does not."""
+    if entry.state == "running" and not _is_running(entry):
+        entry.state = "killed"
+    return entry
+
+
+def _is_running(entry: LogEntry) -> bool:
+    """Whether the process of a run may still be there; that of another machine is judged by its silence."""
+    if entry.host != platform.node() or entry.pid is None or os.name != "posix":
+        return datetime.now(timezone.utc) - entry.updated < _SILENT
+    try:
+        os.kill(entry.pid, 0)  # sends nothing
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's process
+        return True
+    return True
+
+
+def _words(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    known = isinstance(error, ProtvecError)
+    return text if known else f"{type(error).__name__}: {text}".removesuffix(": ")

@@ -118,9 +118,9 @@ def open_database(db: str, model: str = "hash", pause: float = 0.0) -> Database:
 def work(task: Task) -> list[dict[str, Any]]:
     """Do a task; the reports of its ingests."""
     from protvec.errors import ProteinNotFoundError
-    from protvec.ingest import runner
+    from protvec.ingest import commits
 
-    runner.COMMIT_ROWS = task.rows
+    commits.COMMIT_ROWS = task.rows
     reports = []
     database = open_database(task.db, task.model, task.pause)
     for name, *arguments in task.steps:

@@ -16,7 +16,7 @@ from proteins import CALMODULIN, HISTONE, LETTERS, UBIQUITIN, random_sequence, w
 import protvec
 from protvec import ingest
 from protvec.errors import DatabaseError, FastaError, IngestInterrupted
-from protvec.ingest import runner
+from protvec.ingest import commits
 from protvec.store import digest
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def test_identical_sequences_are_embedded_once_and_both_rows_stay(db: Database, 
 def test_repeats_across_commits_reuse_what_was_embedded(
     db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "COMMIT_ROWS", 2)
+    monkeypatch.setattr(commits, "COMMIT_ROWS", 2)
     records = [("a", HISTONE), ("b", UBIQUITIN), ("c", CALMODULIN), ("d", HISTONE), ("e", UBIQUITIN)]
     report = db.ingest(write_fasta(tmp_path / "five.fa", records))
     assert counts(report) == {"requested": 5, "added": 3, "reused": 2}
@@ -271,7 +271,7 @@ class StopAfter(protvec.Observer):
 
 
 def test_stopped_and_resumed_is_as_never_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "COMMIT_ROWS", 3)
+    monkeypatch.setattr(commits, "COMMIT_ROWS", 3)
     records = [(f"p{i}", random_sequence(20 + 7 * (i % 9), seed=i % 11)) for i in range(20)]
     file = write_fasta(tmp_path / "many.fa", records)
     whole = protvec.create(tmp_path / "whole.lancedb", model="near")

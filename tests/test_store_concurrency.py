@@ -73,21 +73,24 @@ def test_a_writer_that_saw_an_old_version_replaces_rather_than_doubles(tmp_path,
 def test_another_handle_sees_a_commit_within_the_interval(tmp_path):
     writer = Store.create(tmp_path / "db", data.space())
     reader = Store.open(writer.path, read_consistency_seconds=0.3)
+    patient = Store.open(writer.path, read_consistency_seconds=3600)
     always = Store.open(writer.path, read_consistency_seconds=0)
     data.write(writer, data.numbered(0, 3))
     assert (writer.count(), always.count()) == (3, 3)
+    assert patient.count() == 0  # within the interval, the same version
     time.sleep(0.35)
     assert reader.count() == 3
     assert set(reader.residues(["P0000", "P0002"])) == {"P0000", "P0002"}
     data.write(writer, data.numbered(3, 5))
-    assert reader.count() == 3  # within the interval, the same version
+    assert patient.count() == 0
+    patient.refresh()
     time.sleep(0.35)
-    assert reader.search(np.ones(data.D), k=9).num_rows == 5
+    assert reader.search(np.ones(data.D), k=9).num_rows == patient.count() == 5
 
 
 def test_a_delete_does_not_take_residues_that_another_writer_relies_on(tmp_path):
     """A protein of the same sequence is added between the look for orphans and their removal."""
-    store, other = (Store.create(tmp_path / "db", data.space()), Store.open(tmp_path / "db"))
+    store, other = (Store.create(tmp_path / "db", data.space(), codec="float16"), Store.open(tmp_path / "db"))
     data.write(store, [data.row("a", "MKV")])
     real = store._newest
     calls = []

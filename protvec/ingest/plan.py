@@ -77,6 +77,7 @@ def make_plan(sources: Sequence[Source], store: Store | None, options: Options) 
         if job.embed:
             plan.lengths.append(job.row["length"])
             _keep_sample(plan, job.sequence, draw)
+    plan.in_input_order([source.name for source in sources])
     return plan
 
 

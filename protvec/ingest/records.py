@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from protvec import headers
 from protvec.errors import FastaError
 from protvec.fasta import Record, Rejected
-from protvec.ingest.report import Changed, Skipped
+from protvec.ingest.course import Course
+from protvec.ingest.report import Changed, Skipped, Tally
 from protvec.store import digest
 
 if TYPE_CHECKING:
@@ -17,11 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from protvec.ingest.report import Fate, Tally
+    from protvec.ingest.report import Fate
     from protvec.ingest.sources import Source
-    from protvec.store import Known, Store
+    from protvec.store import Claims, Known, Store
 
-BATCH = 500  # records looked up in the database at a time
+BATCH = 200  # records looked up in the database at a time
+FRESH_SECONDS = 3.0  # what was looked up longer ago is looked up again: other processes may be at work
 _SAID_BY_THE_USER = ("dataset", "organism", "taxid")
 
 
@@ -55,12 +58,14 @@ class Job:
     """A record that becomes a row.
 
     Attributes:
+        record: The record.
         fate: The count of the report that it goes to.
         row: The row but for its vector.
         vector: ndarray, shape=(D,), where the database has one of this sequence.
         embed: Whether this job is the one that embeds its sequence.
     """
 
+    record: Record
     fate: Fate
     row: dict[str, Any]
     vector: NDArray[np.float32] | None
@@ -77,24 +82,60 @@ class Job:
         return str(self.row["sequence"])
 
 
-def jobs(sources: Sequence[Source], store: Store | None, options: Options, tally: Tally) -> Iterator[Job]:
+def jobs(
+    sources: Sequence[Source],
+    store: Store | None,
+    options: Options,
+    tally: Tally,
+    *,
+    course: Course | None = None,
+    claims: Claims | None = None,
+) -> Iterator[Job]:
     """Every record that becomes a row, in order; the others go to ``tally`` at once.
+
+    Args:
+        sources: The inputs.
+        store: The database, or None where it is still to be made.
+        options: How records are treated.
+        tally: Counts.
+        course: What is to be done of the input; by default all of it.
+        claims: Of this process; sequences that another one is embedding are left for later.
 
     Raises:
         FastaError: a file cannot be read, or two records with one id differ.
     """
+    course = course or Course()
+    reading = tally if course.begins else Tally()  # what was read once is counted
     claimed: set[str] = set()  # digests that a job of this stream embeds
-    for batch in _batched(_unique(sources, options, tally), BATCH):
-        known = store.known([record.id for record in batch]) if store else {}
-        wanted = []
-        for record in batch:
-            row = make_row(record, options)
+    for batch in course.choose(_batched(_unique(sources, options, reading), BATCH)):
+        for place, job in _jobs_of(batch, store, options, tally, claimed):
+            if job.embed and claims and not claims.take(job.digest):
+                course.leave(place)
+                continue
+            if job.embed:
+                claimed.add(job.digest)
+            yield job
+
+
+def _jobs_of(
+    batch: Sequence[tuple[int, Record]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
+) -> Iterator[tuple[int, Job]]:
+    """The jobs of a batch, looked up again when it takes long to get through it."""
+    while batch:
+        looked = time.monotonic()
+        rows = [make_row(record, options) for _, record in batch]
+        known = store.known([row["id"] for row in rows]) if store else {}
+        new = {row["digest"] for row in rows if options.update or row["id"] not in known}
+        vectors = store.vectors(list(new)) if store and new else {}
+        for done, ((place, record), row) in enumerate(zip(batch, rows, strict=True)):
+            if time.monotonic() - looked > FRESH_SECONDS and done:
+                batch = batch[done:]
+                break
             before = known.get(record.id)
-            if before is None or _replaces(record, row, before, options.update, tally):
-                wanted.append((row, before))
-        vectors = store.vectors(list({row["digest"] for row, _ in wanted})) if store and wanted else {}
-        for row, before in wanted:
-            yield _job(row, before, vectors, claimed)
+            if before is None or replaces(record, row, before, options.update, tally):
+                yield place, _job(record, row, before, vectors, claimed)
+        else:
+            return
 
 
 def make_row(record: Record, options: Options) -> dict[str, Any]:
@@ -152,7 +193,7 @@ def _repeats(record: Record, seen: dict[str, tuple[str, str, int]]) -> bool:
     return True
 
 
-def _replaces(record: Record, row: dict[str, Any], before: Known, update: bool, tally: Tally) -> bool:
+def replaces(record: Record, row: dict[str, Any], before: Known, update: bool, tally: Tally) -> bool:
     """Whether the record replaces the row that its id has; where it does not, it is counted here."""
     for column in _SAID_BY_THE_USER:
         if row[column] is None:  # not said this time is no reason to forget it
@@ -170,15 +211,19 @@ def _replaces(record: Record, row: dict[str, Any], before: Known, update: bool, 
     return False
 
 
-def _job(row: dict[str, Any], before: Known | None, vectors: dict[str, NDArray[np.float32]], claimed: set[str]) -> Job:
+def _job(
+    record: Record,
+    row: dict[str, Any],
+    before: Known | None,
+    vectors: dict[str, NDArray[np.float32]],
+    claimed: set[str],
+) -> Job:
     key = row["digest"]
     vector = vectors.get(key)
     embed = vector is None and key not in claimed
-    if embed:
-        claimed.add(key)
     if before is not None:
-        return Job("updated", row, vector, embed)
-    return Job("added" if embed else "reused", row, vector, embed)
+        return Job(record, "updated", row, vector, embed)
+    return Job(record, "added" if embed else "reused", row, vector, embed)
 
 
 def _batched(records: Iterable[Record], size: int) -> Iterator[list[Record]]:

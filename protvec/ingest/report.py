@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 from protvec.store import Changed, Skipped
 
@@ -48,8 +51,12 @@ class Tally:
     @property
     def unaccounted(self) -> int:
         """How many requested records have met no fate yet."""
-        done = self.added + self.reused + self.updated + self.unchanged + len(self.skipped)
-        return self.requested - done
+        return self.requested - self.settled
+
+    @property
+    def settled(self) -> int:
+        """How many records have met their fate."""
+        return self.added + self.reused + self.updated + self.unchanged + len(self.skipped)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -61,6 +68,10 @@ class Tally:
     def count(self, fate: Fate) -> None:
         """One more record that became, or will become, a row."""
         setattr(self, fate, getattr(self, fate) + 1)
+
+    def in_input_order(self, files: Sequence[str]) -> None:
+        """Sort what was skipped by its place in the files; it is found in another order."""
+        self.skipped.sort(key=lambda skipped: (files.index(skipped.file), skipped.line))
 
     @property
     def reasons(self) -> Counter[str]:

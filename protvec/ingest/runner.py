@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from protvec.engine.base import embed
 from protvec.errors import DatabaseError, IngestInterrupted
-from protvec.ingest.records import Job, jobs
+from protvec.ingest.commits import Commits
+from protvec.ingest.course import Course
+from protvec.ingest.records import BATCH, jobs
 from protvec.ingest.report import Report
-from protvec.store import protein_table
+from protvec.store import Claims
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from numpy.typing import NDArray
-
     from protvec.engine.base import Embedding, Encoder
     from protvec.ingest.plan import Plan
+    from protvec.ingest.records import Job
     from protvec.store import LogEntry, Store
 
-COMMIT_BYTES = 128 * 2**20  # of float32 residue arrays held before a commit
-COMMIT_ROWS = 2_000
-COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
+PATIENCE_SECONDS = 300.0  # how long to wait for what another process is embedding, as long as none of it comes
+PAUSE_SECONDS = 0.5
 
 
 class Observer:
@@ -41,34 +38,6 @@ class Observer:
     def should_stop(self) -> bool:
         """Asked after each protein; True ends the run after a last commit."""
         return False
-
-
-@dataclass
-class _Chunk:
-    """Rows and arrays on their way into one commit."""
-
-    jobs: list[Job] = field(default_factory=list)
-    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    residues: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    bytes: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    def put(self, job: Job, embedding: Embedding | None) -> None:
-        self.jobs.append(job)
-        if embedding is not None:
-            self.vectors[job.digest] = embedding.vector
-            self.residues[job.digest] = embedding.residues
-            self.bytes += embedding.residues.nbytes
-        elif job.vector is not None:
-            self.vectors[job.digest] = job.vector
-
-    @property
-    def full(self) -> bool:
-        return (
-            self.bytes >= COMMIT_BYTES
-            or len(self.jobs) >= COMMIT_ROWS
-            or time.monotonic() - self.started >= COMMIT_SECONDS
-        )
 
 
 def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | None = None) -> Report:
@@ -109,6 +78,7 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
             _run(plan, store, encoder, observer, report, entry)
         finally:
             report.seconds = time.monotonic() - start
+            report.in_input_order(report.files)
             _note(report, entry)
         if report.interrupted:
             report.requested -= report.unaccounted
@@ -143,40 +113,64 @@ def _check(report: Report, entry: LogEntry) -> None:
 def _run(
     plan: Plan, store: Store, encoder: Encoder | None, observer: Observer, report: Report, entry: LogEntry
 ) -> None:
-    chunk = _Chunk()
+    """Go through the input until everything is done: once, unless other processes are at the same work."""
 
-    def flush() -> None:
-        nonlocal chunk
-        done, chunk = chunk, _Chunk()  # emptied first: a commit that fails is not tried again on the way out
-        if done.jobs:
-            _commit(done, store, report, entry)
-            _note(report, entry)
-            store.ledger.progress(entry)
-            observer.committed(report)
+    def committed() -> None:
+        _note(report, entry)
+        store.ledger.progress(entry)
+        observer.committed(report)
 
+    course = Course(plan.requested // BATCH + 1)
+    claims = Claims(store.location)
+    commits = Commits(store, plan.options, report, entry, claims, committed)
+    moved = time.monotonic()
     try:
-        for job, embedding in _embedded(plan, store, encoder, report):
-            chunk.put(job, embedding)
+        while course.goes_on and not report.interrupted:
+            before = report.settled
+            _go_through(plan, store, encoder, observer, report, course, claims, commits)
+            if report.settled > before:
+                moved = time.monotonic()
+            elif course.goes_on:
+                time.sleep(PAUSE_SECONDS)
+                report.interrupted = observer.should_stop()
+            if time.monotonic() - moved > PATIENCE_SECONDS:
+                claims.close()  # whoever has them may be stopped for good: do it all the same
+    finally:
+        claims.close()
+    store.sweep()
+
+
+def _go_through(
+    plan: Plan,
+    store: Store,
+    encoder: Encoder | None,
+    observer: Observer,
+    report: Report,
+    course: Course,
+    claims: Claims,
+    commits: Commits,
+) -> None:
+    """Embed and store what the course says."""
+    stream = jobs(plan.sources, store, plan.options, report, course=course, claims=claims)
+    try:
+        for job, embedding in _embedded(stream, store, encoder):
+            commits.put(job, embedding)
             observer.advanced(1, len(embedding.residues) if embedding else 0)
             if observer.should_stop():
                 report.interrupted = True
                 return
-            if chunk.full:
-                flush()
+            if commits.due and commits.write():
+                course.jump()
     finally:
-        flush()  # also when the engine or a file failed half-way: what is embedded is not thrown away
-    store.sweep()
+        commits.write()  # also when the engine or a file failed half-way: what is embedded is not thrown away
 
 
-def _embedded(
-    plan: Plan, store: Store, encoder: Encoder | None, report: Report
-) -> Iterator[tuple[Job, Embedding | None]]:
+def _embedded(stream: Iterator[Job], store: Store, encoder: Encoder | None) -> Iterator[tuple[Job, Embedding | None]]:
     """Every job in order, with its embedding where it is the one that embeds.
 
     The encoder pulls sequences ahead of what it has finished; ``waiting`` holds their jobs, and those
     between them that need no embedding, until it catches up.
     """
-    stream = jobs(plan.sources, store, plan.options, report)
     if encoder is None:
         for job in stream:
             if job.embed:
@@ -197,17 +191,3 @@ def _embedded(
         yield waiting.popleft(), embedding
     while waiting:
         yield waiting.popleft(), None
-
-
-def _commit(chunk: _Chunk, store: Store, report: Report, entry: LogEntry) -> None:
-    """Write one chunk, residues before proteins, and count it once it is in."""
-    missing = {job.digest for job in chunk.jobs} - chunk.vectors.keys()
-    chunk.vectors.update(store.vectors(list(missing)))  # embedded in an earlier chunk of this run
-    rows = [job.row for job in chunk.jobs]
-    vectors = np.stack([chunk.vectors[job.digest] for job in chunk.jobs])
-    store.write(protein_table(rows, vectors), chunk.residues.items(), run=entry)
-    for job in chunk.jobs:
-        report.count(job.fate)
-        if job.embed:
-            report.embedded += 1
-            report.embedded_residues += job.row["length"]

@@ -8,6 +8,7 @@ loads neither lance nor pyarrow.
 from __future__ import annotations
 
 from protvec.store.arrays import Residues
+from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.digest import digest
 from protvec.store.filters import quote
@@ -33,6 +34,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "SUMMARY_COLUMNS",
     "Changed",
+    "Claims",
     "Codec",
     "InputFile",
     "Known",

@@ -336,6 +336,10 @@ class Reader:
             "indexes": [index.name for index in handle.describe_indices()],
         }
 
+    def refresh(self) -> None:
+        """See what other processes have committed by now, without waiting for ``read_consistency_seconds``."""
+        self._newest()
+
     # --- Handles ---------------------------------------------------------------------------------------
 
     def _current(self) -> Handles:

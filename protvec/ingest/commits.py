@@ -1,0 +1,148 @@
+"""Rows and arrays on their way into the database: gathered, written, counted."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.errors import DatabaseError
+from protvec.ingest.records import replaces
+from protvec.store import protein_table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from protvec.engine.base import Embedding
+    from protvec.ingest.records import Job, Options
+    from protvec.ingest.report import Report
+    from protvec.store import Claims, LogEntry, Store
+
+COMMIT_BYTES = 128 * 2**20  # of float32 residue arrays held before a commit
+COMMIT_ROWS = 2_000
+COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
+FIRST_SECONDS = 2.0  # until the first commit, doubled with each: another process at the same work is seen soon
+KEEP_CLAIMS_SECONDS = 6.0  # after a commit, until every process has looked again (records.FRESH_SECONDS)
+
+
+@dataclass
+class _Chunk:
+    """Rows and arrays on their way into one commit."""
+
+    jobs: list[Job] = field(default_factory=list)
+    vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    residues: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    bytes: int = 0
+    seconds: float = COMMIT_SECONDS
+    started: float = field(default_factory=time.monotonic)
+
+    def put(self, job: Job, embedding: Embedding | None) -> None:
+        self.jobs.append(job)
+        if embedding is not None:
+            self.vectors[job.digest] = embedding.vector
+            self.residues[job.digest] = embedding.residues
+            self.bytes += embedding.residues.nbytes
+        elif job.vector is not None:
+            self.vectors[job.digest] = job.vector
+
+    @property
+    def full(self) -> bool:
+        waited = time.monotonic() - self.started
+        return self.bytes >= COMMIT_BYTES or len(self.jobs) >= COMMIT_ROWS or waited >= self.seconds
+
+
+class Commits:
+    """The commits of one run, residues before proteins; what is in one is counted once it is in."""
+
+    def __init__(
+        self,
+        store: Store,
+        options: Options,
+        report: Report,
+        entry: LogEntry,
+        claims: Claims,
+        committed: Callable[[], None],
+    ) -> None:
+        self._store, self._options, self._report = store, options, report
+        self._entry, self._claims, self._committed = entry, claims, committed
+        self._chunk = _Chunk(seconds=FIRST_SECONDS)
+        self._claimed: deque[tuple[float, list[str]]] = deque()  # when committed, digests
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for a commit."""
+        return self._chunk.full
+
+    def put(self, job: Job, embedding: Embedding | None) -> None:
+        """Take a job, with its embedding where it is the one that embeds."""
+        self._chunk.put(job, embedding)
+
+    def write(self) -> bool:
+        """Commit what there is.
+
+        Returns:
+            Whether another process had stored some of its sequences since they were looked up.
+        """
+        chunk = self._chunk  # replaced first: a commit that fails is not tried again on the way out
+        self._chunk = _Chunk(seconds=min(2 * chunk.seconds, COMMIT_SECONDS))
+        if not chunk.jobs:
+            return False
+        embedded = [job.digest for job in chunk.jobs if job.embed]
+        self._store.refresh()
+        in_vain = bool(self._store.vectors(embedded))
+        left = self._left(chunk.jobs)
+        if left:
+            rows, arrays = self._rows(chunk, left), self._residues(chunk, left)
+            self._store.write(rows, arrays, replace=self._options.update, run=self._entry)
+        self._count(chunk.jobs, left)
+        self._give_back(embedded)
+        self._committed()
+        return in_vain
+
+    def _left(self, jobs: list[Job]) -> list[Job]:
+        """The jobs but for those whose protein another process has stored meanwhile; these are counted here."""
+        known = self._store.known([job.record.id for job in jobs])
+        left = []
+        for job in jobs:
+            before = known.get(job.record.id)
+            if job.fate == "updated" or before is None:
+                left.append(job)
+            elif replaces(job.record, job.row, before, self._options.update, self._report):
+                job.fate = "updated"
+                left.append(job)
+        return left
+
+    def _rows(self, chunk: _Chunk, jobs: list[Job]) -> pa.Table:
+        missing = {job.digest for job in jobs} - chunk.vectors.keys()
+        vectors = chunk.vectors | self._store.vectors(list(missing))  # embedded in an earlier chunk of this run
+        if gone := missing - vectors.keys():
+            raise DatabaseError(
+                f"{self._store.path}: {len(gone)} sequences were removed by another process meanwhile: run it again"
+            )
+        return protein_table([job.row for job in jobs], np.stack([vectors[job.digest] for job in jobs]))
+
+    @staticmethod
+    def _residues(chunk: _Chunk, jobs: list[Job]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        needed = {job.digest for job in jobs}
+        return ((key, array) for key, array in chunk.residues.items() if key in needed)
+
+    def _count(self, jobs: list[Job], written: list[Job]) -> None:
+        for job in written:
+            self._report.count(job.fate)
+        for job in jobs:
+            if job.embed:
+                self._report.embedded += 1
+                self._report.embedded_residues += job.row["length"]
+
+    def _give_back(self, digests: list[str]) -> None:
+        """Let others have the sequences that were committed a while ago."""
+        now = time.monotonic()
+        self._claimed.append((now, digests))
+        while self._claimed and now - self._claimed[0][0] > KEEP_CLAIMS_SECONDS:
+            self._claims.give_back(self._claimed.popleft()[1])

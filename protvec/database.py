@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Unpack
 
+    from protvec.annotate import Annotated
     from protvec.exchange import Exported
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
@@ -260,6 +261,63 @@ class Database:
         if (ids is None) == (where is None):
             raise QueryError("say what to delete: ids, or a condition, not both")
         return self.store.delete(ids=ids, where=where)
+
+    def annotate(
+        self,
+        table: object,
+        *,
+        key: str = "id",
+        key_column: str | None = None,
+        columns: Sequence[str] | None = None,
+        rename: Mapping[str, str] | None = None,
+        types: Mapping[str, str] | None = None,
+        separator: str | None = None,
+        nulls: Collection[str] = (),
+        replace: bool = False,
+    ) -> Annotated:
+        """Add the columns of a table to the proteins that its rows match.
+
+        Args:
+            table: A TSV, CSV or Parquet file (also gzip), an Arrow table, a pandas or polars frame, or a dict of
+                columns.
+            key: The column of the database that rows are matched by: a row annotates every protein with its key.
+            key_column: The column of the table that has the keys; by default the one of the same name.
+            columns: The columns to take; by default all but the key.
+            rename: New names of columns, by their names in the table.
+            types: ``int``, ``float``, ``text``, ``bool`` or ``list`` by column; others are inferred.
+            separator: Splits cells into lists, in columns of text where it occurs.
+            nulls: Texts that stand for nothing, beside the empty one.
+            replace: Overwrite what matched proteins have in columns that are there; else empty places are filled,
+                and another value is an error.
+
+        Returns:
+            The report: columns, proteins that changed, and the keys that no protein has.
+
+        Raises:
+            TableError: the table, with file and line; nothing was changed.
+            QueryError: an option, or the name of a column.
+        """
+        from protvec import annotate
+
+        options = annotate.Options(
+            key=key,
+            key_column=key_column,
+            columns=columns,
+            rename=rename or {},
+            types=types or {},
+            separator=separator,
+            nulls=nulls,
+            replace=replace,
+        )
+        return annotate.annotate(self.store, annotate.open_sheet(table), options)
+
+    def drop_columns(self, names: str | Sequence[str]) -> None:
+        """Remove columns that ``annotate`` added.
+
+        Raises:
+            QueryError: one is not there, or is protvec's own; nothing was removed.
+        """
+        self.store.drop_columns([names] if isinstance(names, str) else names)
 
     def snapshot(self, name: str) -> Snapshot:
         """Keep the present version readable as ``protvec.open(path, at=name)`` until the snapshot is deleted.

@@ -6,6 +6,7 @@
     ├── InputError (ValueError)         what the user gave cannot be used
     │   ├── FastaError                  a sequence file, with file and line
     │   ├── ExchangeError               a file to import or to export to; carries ``file``
+    │   ├── TableError                  a table of annotations, with file and line
     │   ├── QueryError                  a query sequence, vector, id or setting
     │   └── FilterError                 a ``where`` filter or a column name
     ├── ModelError                      a model or its weights
@@ -68,6 +69,18 @@ class ExchangeError(InputError):
     def __init__(self, message: str, *, file: str) -> None:
         self.file = file
         super().__init__(f"{file}: {message}")
+
+
+class TableError(InputError):
+    """A table of annotations that cannot be used.
+
+    Attributes:
+        place: The file and line, or the file and row, or the file alone.
+    """
+
+    def __init__(self, message: str, *, place: str) -> None:
+        self.place = place
+        super().__init__(f"{place}: {message}")
 
 
 class QueryError(InputError):

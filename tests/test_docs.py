@@ -43,6 +43,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for i, record in enumerate(records, start=1)
     ]
     (tmp_path / "AtCol-0.fa.gz").write_bytes(gzip.compress("".join(lines).encode()))
+    (tmp_path / "scores.tsv").write_text(
+        "id\tplddt\tsecreted\tgo_terms\nAT1G01010.1\t71.5\ttrue\tGO:0005634;GO:0003700\n"
+        "AT1G01020.1\t88\tfalse\t\nAT9G99999.1\t50\ttrue\tGO:1\n"
+    )
+    (tmp_path / "loci.tsv").write_text("locus\tcopies\nAT1G01010\t2\nAT1G01020\t1\n")
     (tmp_path / "queries.fa").write_text("".join(lines[:2]))
     return tmp_path
 

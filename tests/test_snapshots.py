@@ -16,7 +16,7 @@ from protvec.store import Store, snapshots
 
 @pytest.fixture
 def store(tmp_path):
-    store = Store.create(tmp_path / "test.lancedb", data.space())
+    store = Store.create(tmp_path / "test.lancedb", data.space(), codec="float16")
     data.write(store, data.numbered(0, 20, dataset="first"))
     return store
 

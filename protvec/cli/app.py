@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import console, demo, export, ingest, inspect, log, models, search, snapshots
+from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, search, snapshots
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -34,6 +34,7 @@ def build() -> typer.Typer:
     app.command("get")(inspect.get)
     app.command("info")(inspect.info)
     app.command("delete")(inspect.delete)
+    app.command("annotate")(annotate.annotate)
     app.command("snapshot")(snapshots.snapshot)
     app.command("snapshots")(snapshots.snapshots)
     app.command("restore")(snapshots.restore)

@@ -93,7 +93,7 @@ def _card(protein: Protein) -> str:
     lines = [f"{protein.id}"]
     for name, value in protein.metadata.items():
         if value not in (None, "", []):
-            lines.append(f"  {name:<12}{', '.join(value) if isinstance(value, list) else value}")
+            lines.append(f"  {name:<12}{', '.join(map(str, value)) if isinstance(value, list) else value}")
     lines += ["  " + protein.sequence[i : i + 60] for i in range(0, len(protein.sequence), 60)]
     return "\n".join(lines) + "\n"
 
@@ -125,6 +125,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Weights": f"SHA-256 {space['weights']}",
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
+        "Added columns": ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()),
         "Snapshots": ", ".join(facts["snapshots"]),
         "Indexes": ", ".join(facts["indexes"]),
         "Schema": f"version {facts['schema_version']}, made by protvec {facts['created_with']}",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
+from protvec.store.columns import kind_of
 from protvec.store.digest import digest
 from protvec.store.filters import quote
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
@@ -49,6 +50,7 @@ __all__ = [
     "bytes_per_sequence",
     "digest",
     "free_bytes",
+    "kind_of",
     "mean_slack",
     "protein_table",
     "quote",

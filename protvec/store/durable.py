@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-_DIRECTORIES = ("data", "_deletions", "_indices", "_transactions", "_versions")  # manifests last
+_DIRECTORIES = ("data", "_deletions", "_indices", "_transactions", "_refs", "_versions")  # manifests last
 
 
 def files(uri: str) -> set[str]:

@@ -13,6 +13,7 @@ from protvec.errors import DatabaseError, ProteinNotFoundError, QueryError, Spac
 from protvec.store import snapshots
 from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_arrays, record_batch
 from protvec.store.codec import bytes_per_residue, bytes_per_sequence, codec_named
+from protvec.store.columns import check_name, kind_of, user_columns
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
@@ -123,6 +124,19 @@ class Reader:
         view._proteins, view._residues = handles  # noqa: SLF001 - another of this class
         view._seconds = math.inf  # noqa: SLF001
         return view
+
+    @property
+    def user_columns(self) -> dict[str, pa.DataType]:
+        """The columns that users added, with their types."""
+        return user_columns(self._current()[0].schema)
+
+    def check_column_name(self, name: str) -> None:
+        """Check that a user may have a column of this name.
+
+        Raises:
+            QueryError: It is protvec's own, or no name that a filter can use.
+        """
+        check_name(self._current()[0], name)
 
     @property
     def bytes_per_residue(self) -> float:
@@ -332,6 +346,7 @@ class Reader:
             "datasets": {row["dataset"] or "": row["count_all"] for row in sorted(groups, key=_dataset_name)},
             "bytes": {PROTEINS: sizes(handle), RESIDUES: sizes(residue_handle)},
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},
+            "columns": {name: kind_of(kind) or str(kind) for name, kind in user_columns(handle.schema).items()},
             "snapshots": self.snapshot_names,
             "indexes": [index.name for index in handle.describe_indices()],
         }

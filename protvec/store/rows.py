@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.errors import DatabaseError
+from protvec.store.columns import user_columns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -25,6 +26,8 @@ _BATCH_BYTES = 16 << 20
 def prepare(proteins: pa.Table, schema: pa.Schema) -> pa.Table:
     """The rows in the table's own columns and types; columns left out are null.
 
+    The user's columns that are left out stay out, so that a merge leaves what known proteins have there.
+
     Raises:
         ValueError: Unknown, missing or null columns, a wrong type, repeated ids, or a vector that is zero or
             not finite.
@@ -34,6 +37,8 @@ def prepare(proteins: pa.Table, schema: pa.Schema) -> pa.Table:
     if unknown := [name for name in proteins.column_names if name not in schema.names]:
         raise ValueError(f"unknown columns: {', '.join(unknown)}")
     columns = []
+    added = user_columns(schema).keys() - set(proteins.column_names)
+    schema = pa.schema([field for field in schema if field.name not in added], metadata=schema.metadata)
     for field in schema:
         if field.name in proteins.column_names:
             columns.append(_cast(proteins[field.name], field))

@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from protvec.errors import DatabaseError, QueryError, SnapshotNotFoundError
+from protvec.store import durable
 from protvec.store.codec import codec_named
 from protvec.store.filters import LANCE_ERRORS, brief
 from protvec.store.near import near_names
@@ -112,7 +113,7 @@ def make(newest: Callable[[], Handles], path: str, name: str, *, complete: bool 
 def names(handles: Handles) -> list[str]:
     """Names of the snapshots, oldest first."""
     proteins, residues = (_tags(handle) for handle in handles)
-    return sorted(proteins.keys() & residues.keys(), key=lambda name: proteins[name]["updated_at"])
+    return sorted(proteins.keys() & residues.keys(), key=lambda name: proteins[name]["created_at"])
 
 
 def snapshots(handles: Handles) -> list[Snapshot]:
@@ -129,7 +130,7 @@ def snapshots(handles: Handles) -> list[Snapshot]:
     return [
         Snapshot(
             name,
-            tags[name]["updated_at"],
+            tags[name]["created_at"],
             pairs[name][0].count_rows(),
             sum(size for path, size in sizes[name].items() if users[path] == 1),
         )
@@ -201,7 +202,7 @@ def restore(newest: Callable[[], Handles], name: str) -> int:
         _copy(old_residues, residues, _digests(old_proteins) - _digests(residues))
         changed = _revert(proteins, name)
         reverted = _revert(residues, name)
-    _put_back(newest, reverted - 1)
+    _put_back(newest, old_residues, reverted - 1)
     return growth(proteins.checkout_version(changed)) or 0
 
 
@@ -219,12 +220,16 @@ def _revert(dataset: LanceDataset, name: str) -> int:
     return commit(dataset, change)[1]
 
 
-def _put_back(newest: Callable[[], Handles], version: int) -> None:
-    """Residues that another process added just before ``residues`` was reverted, for proteins added since."""
+def _put_back(newest: Callable[[], Handles], snapshot: LanceDataset, version: int) -> None:
+    """Residues that another process removed, as nothing had them, or added just before the table was reverted."""
     proteins, residues = newest()
-    if missing := _digests(proteins) - _digests(residues):
-        before = residues.checkout_version(version)
-        _copy(before, residues, missing & _digests(before))
+    missing = _digests(proteins) - _digests(residues)
+    for source in (snapshot, version):
+        if missing:
+            table = residues.checkout_version(source) if isinstance(source, int) else source
+            found = missing & _digests(table)
+            _copy(table, residues, found)
+            missing -= found
 
 
 def _copy(source: LanceDataset, target: LanceDataset, digests: set[str]) -> None:
@@ -238,10 +243,11 @@ def _copy(source: LanceDataset, target: LanceDataset, digests: set[str]) -> None
 def _tag(handle: LanceDataset, name: str) -> None:
     """Give the version of a handle the name, also where a killed process left the name on another."""
     try:
+        before = durable.files(handle.uri)
         if name in _tags(handle):
-            handle.tags.update(name, handle.version)
-        else:
-            handle.tags.create(name, handle.version)
+            handle.tags.delete(name)
+        handle.tags.create(name, handle.version)
+        durable.sync(handle.uri, before)
     except LANCE_ERRORS as error:
         raise DatabaseError(f"{handle.uri}: snapshot {name!r} cannot be made: {brief(error)}") from error
 

@@ -6,7 +6,7 @@ import dataclasses
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from protvec.store import layout, snapshots
+from protvec.store import columns, layout, snapshots
 from protvec.store.codec import DEFAULT_CODEC, codec_named
 from protvec.store.filters import enclosed, in_lists
 from protvec.store.ledger import Ledger
@@ -21,7 +21,7 @@ from protvec.store.verify import check_commit
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -333,6 +333,34 @@ class Store(Reader):
             compact(handle, PROTEINS, keep_seconds=keep_seconds)
             compact(residue_handle, RESIDUES, keep_seconds=keep_seconds)
             self._newest()
+
+    def set_columns(self, schema: pa.Schema, reads: Sequence[str], values: Callable[[pa.Table], pa.Table]) -> None:
+        """Set columns of the user's own for some proteins, and make those that are not there.
+
+        Args:
+            schema: The columns.
+            reads: Other columns that ``values`` wants to see.
+            values: Given a table of ``id``, ``reads`` and those of the columns that are there, of all proteins:
+                a table of ``id`` and all of the columns, of the proteins to set. Asked again where another
+                writer got in first; what it raises is raised, and nothing is changed.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        with self._writing:
+            columns.set_columns(self._newest()[0], schema, reads, values)
+            self._newest()
+
+    def drop_columns(self, names: Sequence[str]) -> None:
+        """Remove columns that users added.
+
+        Raises:
+            QueryError: One is not there, or is protvec's own.
+        """
+        with self._writing:
+            columns.drop_columns(self._newest()[0], names)
+            self._newest()
+            self.ledger.record("annotate --drop", options={"columns": list(names)})
 
     def snapshot(self, name: str) -> Snapshot:
         """Keep the present version readable under a name, whatever happens to the database later.

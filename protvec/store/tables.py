@@ -12,7 +12,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from protvec.errors import DatabaseError
+from protvec.errors import DatabaseError, ProtvecError
 from protvec.store import durable
 from protvec.store.damage import opening_failure, read_failure
 from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
@@ -100,6 +100,8 @@ def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[
             result = change(fresh)
             durable.sync(fresh.uri, before)
         except LANCE_ERRORS as error:
+            if isinstance(error, ProtvecError):  # the change itself found what it says
+                raise
             if not _is_conflict(error):
                 raise DatabaseError(f"{dataset.uri}: cannot be written: {brief(error)}") from error
             last = error

@@ -1,0 +1,74 @@
+"""``protvec annotate`` as a user types it."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+
+import pytest
+import store_data as data
+
+from protvec.cli.app import run
+from protvec.store import Store
+
+
+@pytest.fixture
+def db(tmp_path):
+    store = Store.create(tmp_path / "db", data.space())
+    data.write(store, data.numbered(0, 5, locus="L"))
+    return store.path
+
+
+@pytest.fixture
+def cli(capsys, db, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments, code=0):
+        capsys.readouterr()
+        assert run([*arguments, "--db", db]) == code
+        return capsys.readouterr()
+
+    return call
+
+
+def test_a_table_becomes_columns_everywhere(cli, tmp_path):
+    (tmp_path / "t.tsv").write_text(
+        "Entry\tdepth\ttags\nP0000\t1.5\ta;b\nP0001\t2\t\n" + "".join(f"N{i}\t0\t\n" for i in range(9))
+    )
+    done = cli("annotate", "--table", "t.tsv", "--key", "id=Entry", "--separator", ";", "--report", "r.json")
+    assert done.out == ""
+    assert "depth (float), tags (list): 2 proteins changed, 0 as before" in done.err
+    assert "11 rows read; 3 proteins without a row" in done.err
+    assert "9 keys match no protein: N0, N1, N2, N3, N4, …" in done.err
+    assert json.loads((tmp_path / "r.json").read_text())["unmatched"] == [f"N{i}" for i in range(9)]
+    found = cli(
+        "search", "--id", "P0002", "--where", "depth < 2", "--columns", "target,depth,tags", "--format", "tsv"
+    ).out
+    assert found == "target\tdepth\ttags\nP0000\t1.5\ta,b\n"
+    assert "depth       1.5" in cli("get", "P0000").out
+    assert json.loads(cli("get", "P0001", "--json").out)[0]["tags"] is None
+    assert "Added columns       depth (float), tags (list)" in cli("info").out
+    assert "removed tags" in cli("annotate", "--drop", "tags").err
+    assert json.loads(cli("info", "--json").out)["columns"] == {"depth": "float"}
+
+
+def test_standard_input_and_json(cli, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"locus\tx\nL\t1\n")))
+    answer = json.loads(cli("annotate", "--table", "-", "--key", "locus", "--json").out)
+    assert (answer["table"], answer["proteins"], answer["columns"]) == ("<stdin>", 5, {"x": "int"})
+
+
+def test_mistakes(cli, tmp_path):
+    (tmp_path / "t.tsv").write_text("id\tx\nP0000\t1\n")
+    for words in ([], ["--table", "t.tsv", "--drop", "x"], ["--table", "t.tsv", "--rename", "x"]):
+        assert cli("annotate", *words, code=2).err.startswith("protvec: error: Invalid value")
+    for words, message in (
+        (["--table", "absent.tsv"], "absent.tsv: cannot be read: No such file"),
+        (["--table", "t.tsv", "--type", "x=number"], "'number' is no type"),
+        (["--table", "t.tsv", "--key", "idd"], "no column 'idd'"),
+        (["--drop", "x"], "no column 'x' was added"),
+    ):
+        err = cli("annotate", *words, code=1).err
+        assert message in err
+        assert err.count("\n") == 1

@@ -9,11 +9,12 @@ import pytest
 from checkpoints import add_outliers, write_t5
 
 from protvec.engine.openvino import calibrate
-from protvec.engine.openvino.calibrate import Inputs
-from protvec.engine.openvino.constants import FromCheckpoint, quantise
+from protvec.engine.openvino.calibrate import Calibrated, Inputs
+from protvec.engine.openvino.constants import FromCheckpoint, as_float32, bfloat16
 from protvec.engine.openvino.convert import _observe
 from protvec.engine.openvino.device import core, properties
 from protvec.engine.openvino.graph import T5Graph
+from protvec.engine.openvino.rounding import compensated, feedback, nearest
 from protvec.engine.openvino.shape import Shape
 from protvec.engine.openvino.weights import Weights, linear_names
 from protvec.models import TokenTable, find
@@ -27,6 +28,16 @@ if TYPE_CHECKING:
     from protvec.models import Checkpoint
 
 SEQUENCE = "MKTAYIAKQRQISFVKSHFSRQLEERLGLIEVQAPILSRVGDGTQDNLSGAEKAVQVKVKALPDAQFEVVHSLAKWKR"
+
+
+class One:
+    """A checkpoint of one matrix."""
+
+    def __init__(self, matrix: NDArray[np.float32]) -> None:
+        self._matrix = matrix
+
+    def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
+        return self._matrix
 
 
 def hidden(checkpoint: Checkpoint, shape: Shape, weights: Source) -> NDArray[np.float32]:
@@ -73,7 +84,7 @@ def test_what_is_observed_is_what_the_matrix_is_fed_with(tmp_path: Path) -> None
     model = T5EncoderModel.from_pretrained(checkpoint.directory)
     with torch.no_grad():
         fed = model.encoder.block[0].layer[0].layer_norm(model.shared(torch.from_numpy(ids))).numpy()
-    assert seen.tokens == len(ids)
+    assert len(seen) == len(ids)
     np.testing.assert_allclose(seen.mean, fed.mean(axis=0), atol=1e-2)
     np.testing.assert_allclose(seen.square, (fed**2).mean(axis=0), rtol=2e-2)
     np.testing.assert_allclose(seen.largest, np.abs(fed).max(axis=0), rtol=1e-2)
@@ -84,13 +95,9 @@ def test_the_shift_takes_back_the_mean_error_of_rounding() -> None:
     matrix = draw.normal(size=(32, 64)).astype(np.float32)
     x = (draw.normal(size=(500, 64)) + 3 * draw.normal(size=64)).astype(np.float32)
 
-    class One:
-        def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
-            return matrix
-
-    constants = FromCheckpoint(One(), "int8", means={"w": x.mean(axis=0)})
+    constants = FromCheckpoint(One(matrix), "int8", calibration=Calibrated(One(matrix), means={"w": x.mean(axis=0)}))
     constants.matrix("w", (32, 64))
-    stored, scale = quantise(matrix)
+    stored, scale = nearest(matrix)
     error = x @ (stored * scale).T - x @ matrix.T
     left = error + constants.shift("w").data
     assert np.abs(error.mean(axis=0)).max() > 1e-3
@@ -98,15 +105,86 @@ def test_the_shift_takes_back_the_mean_error_of_rounding() -> None:
     assert constants.shift("another") is None
 
 
+def correlated(draw: np.random.Generator, tokens: int, width: int) -> NDArray[np.float32]:
+    """Inputs that mostly lie in a few directions, as those of a transformer do."""
+    mixing = draw.normal(size=(width // 8, width))
+    return (draw.normal(size=(tokens, width // 8)) @ mixing + 0.1 * draw.normal(size=(tokens, width))).astype(np.float32)
+
+
+@pytest.mark.parametrize("width", [64, 300])  # within one block of columns, and over several
+def test_rounding_with_feedback_loses_less_on_inputs_it_has_not_seen(width: int) -> None:
+    draw = np.random.default_rng(2)
+    matrix = draw.normal(size=(48, width)).astype(np.float32)
+    x = correlated(draw, 4000, width)
+    spread = feedback(x[:2000])
+    assert spread is not None
+    stored, scale = compensated(matrix, spread)
+    plain, plain_scale = nearest(matrix)
+    np.testing.assert_array_equal(scale, plain_scale)
+    assert stored.min() >= -127
+    assert np.abs(stored - matrix / scale).max() < 20, "feedback ran away"
+
+    def error(rounded: NDArray[np.int8]) -> float:
+        return float(np.square(x[2000:] @ ((rounded * scale) - matrix).T).mean())
+
+    assert error(stored) < 0.5 * error(plain)
+
+
+def test_without_correlation_feedback_is_rounding_to_the_nearest() -> None:
+    matrix = np.random.default_rng(3).normal(size=(16, 32)).astype(np.float32)
+    spread = feedback(np.eye(32, dtype=np.float32).repeat(4, axis=0))
+    assert spread is not None
+    np.testing.assert_array_equal(compensated(matrix, spread)[0], nearest(matrix)[0])
+
+
+def test_feedback_bears_dead_channels_and_refuses_inputs_that_say_nothing() -> None:
+    draw = np.random.default_rng(4)
+    x = correlated(draw, 200, 64)
+    x[:, 5] = 0
+    spread = feedback(x)
+    assert spread is not None
+    assert np.isfinite(spread).all()
+    assert feedback(np.zeros((10, 8), dtype=np.float32)) is None
+    assert feedback(np.full((10, 8), np.nan, dtype=np.float32)) is None
+
+
+def test_feedback_is_the_factor_of_the_inverse() -> None:
+    x = correlated(np.random.default_rng(5), 500, 24)
+    spread = feedback(x)
+    assert spread is not None
+    moments = x.T @ x / len(x)
+    moments += 0.01 * np.diag(moments).mean() * np.eye(24)
+    np.testing.assert_allclose(spread.T @ spread @ moments, np.eye(24), atol=2e-3)
+    np.testing.assert_array_equal(np.tril(spread, -1), 0)
+
+
+def test_bfloat16_there_and_back() -> None:
+    x = np.random.default_rng(6).normal(size=100).astype(np.float32)
+    np.testing.assert_allclose(as_float32(bfloat16(x)), x, rtol=2**-8)
+    np.testing.assert_array_equal(as_float32(bfloat16(as_float32(bfloat16(x)))), as_float32(bfloat16(x)))
+
+
+def test_matrices_that_share_inputs_are_rounded_with_them(tmp_path: Path) -> None:
+    """Every matrix of a layer is rounded with feedback: none falls back to the nearest in silence."""
+    checkpoint = find(write_t5(tmp_path / "model"))
+    shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
+    better = calibrate.calibrate(shape, weights, _observe(checkpoint, shape, weights), group=16)
+    for name, size in linear_names(shape, 0).items():
+        matrix = better.get(name, size)
+        stored, _, shift = better.quantise(name, matrix)
+        assert (stored != nearest(matrix)[0]).any()
+        assert shift is not None
+
+
 def test_expected_error_predicts_the_real_one() -> None:
     draw = np.random.default_rng(1)
     matrix = draw.normal(size=(96, 128)).astype(np.float32)
     x = draw.normal(size=(2000, 128)).astype(np.float32)
     x[:, ::32] *= 50  # outlier channels
-    seen = Inputs(x.sum(axis=0), (x**2).sum(axis=0), np.abs(x).max(axis=0), len(x))
+    seen = Inputs([bfloat16(x)])
 
     def real(factor: NDArray[np.float32], group: int) -> float:
-        stored, scale = quantise(matrix * factor)
+        stored, scale = nearest(matrix * factor)
         parts = (x / factor).reshape(len(x), -1, group)
         steps = np.abs(parts).max(axis=2, keepdims=True) / 127
         rounded = (np.rint(parts / steps) * steps).reshape(x.shape)

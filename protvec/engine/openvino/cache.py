@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from protvec.models import Checkpoint
 
 # Raised whenever the same checkpoint would be converted to something else.
-VERSION = 5
+VERSION = 6
 MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished"
 _LOCK = ".lock"

@@ -1,13 +1,15 @@
-"""What makes int8 hold on trained weights: outlier channels evened out, and the shift of rounding taken back.
+"""What makes int8 hold on trained weights: outliers evened out, errors made up for, the shift of rounding taken back.
 
-Both use what a T5's matrices are fed with, observed once on real proteins when a checkpoint is converted, and
-neither costs time afterwards.
+All use what a T5's matrices are fed with, observed once on real proteins when a checkpoint is converted, and
+none costs time afterwards.
 
 *Smoothing* (Xiao et al. 2023, SmoothQuant, arXiv:2211.10438): a channel whose activations are large is divided by
 a factor and its weights are multiplied by it, so that a group of channels that is rounded with one scale holds
 numbers of one size. In exact arithmetic nothing changes. All factors go into weights that are there anyway: those
 of the layer norm, of the values, and of the linear branch of the feed-forward. How much moves from the activations
 into the weights is chosen for each input by the error that rounding both is expected to make; it may be nothing.
+
+*Rounding with feedback* (``rounding``): a column of a matrix takes up what rounding the columns before it lost.
 
 *Bias correction* (Nagel et al. 2019, arXiv:1906.04721): rounding a matrix W to V shifts its outputs by (V - W) x.
 The mean of that over proteins is known, and is subtracted. It is the part that a mean over residues keeps.
@@ -20,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from protvec.engine.openvino import rounding
+from protvec.engine.openvino.constants import as_float32, bfloat16
 from protvec.engine.openvino.weights import attention, feed_forward
 
 if TYPE_CHECKING:
@@ -27,7 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from protvec.engine.openvino.constants import Source
+    from protvec.engine.openvino.constants import Rounded, Source
     from protvec.engine.openvino.shape import Shape
 
     Vector = NDArray[np.float32]
@@ -38,38 +42,31 @@ STRENGTHS = (0.0, 0.25, 0.5, 0.75)
 _RANGE = 1e4
 
 
-@dataclass
 class Inputs:
-    """What one matrix is fed with.
+    """What one matrix is fed with, by token.
+
+    Args:
+        parts: The bits of bfloat16 (``bfloat16``), ndarray, shape=(N, in), of some tokens at a time.
 
     Attributes:
-        total: ndarray, shape=(in,): the sum over tokens.
-        squares: ndarray, shape=(in,): the sum of squares.
+        mean: ndarray, shape=(in,): the mean over tokens.
+        square: ndarray, shape=(in,): the mean square over tokens.
         largest: ndarray, shape=(in,): the largest absolute value of each channel.
-        tokens: How many were seen.
     """
 
-    total: Vector
-    squares: Vector
-    largest: Vector
-    tokens: int = 0
+    def __init__(self, parts: Sequence[NDArray[np.uint16]]) -> None:
+        self._bits = np.concatenate(parts)
+        values = self.tokens()
+        self.mean: Vector = values.mean(axis=0)
+        self.square: Vector = np.square(values).mean(axis=0)
+        self.largest: Vector = np.abs(values).max(axis=0)
 
-    def add(self, mean: Vector, square: Vector, largest: Vector, tokens: int) -> None:
-        """Take in what one protein showed: its means over tokens, and its largest."""
-        self.total = self.total + mean * tokens
-        self.squares = self.squares + square * tokens
-        self.largest = np.maximum(self.largest, largest)
-        self.tokens += tokens
+    def __len__(self) -> int:
+        return len(self._bits)
 
-    @property
-    def mean(self) -> Vector:
-        """ndarray, shape=(in,): the mean over tokens."""
-        return np.asarray(self.total / max(self.tokens, 1), dtype=np.float32)
-
-    @property
-    def square(self) -> Vector:
-        """ndarray, shape=(in,): the mean square over tokens."""
-        return np.asarray(self.squares / max(self.tokens, 1), dtype=np.float32)
+    def tokens(self) -> NDArray[np.float32]:
+        """ndarray, shape=(N, in), dtype=float32."""
+        return as_float32(self._bits)
 
 
 @dataclass(frozen=True)
@@ -116,12 +113,15 @@ class Calibrated:
         columns: Factor of each input channel, by name of the matrix.
         rows: Divisor of each output channel, by name of the matrix or layer norm.
         means: Mean input of each matrix, after smoothing.
+        inputs: What each matrix was fed with, before smoothing.
     """
 
     weights: Source
     columns: dict[str, Vector] = field(default_factory=dict)
     rows: dict[str, Vector] = field(default_factory=dict)
     means: dict[str, Vector] = field(default_factory=dict)
+    inputs: dict[str, Inputs] = field(default_factory=dict)
+    _spread: tuple[Inputs, NDArray[np.float32] | None] | None = None  # of the matrix rounded last
 
     def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
         """See ``Source.get``."""
@@ -131,6 +131,25 @@ class Calibrated:
         if name in self.rows:
             array = array / (self.rows[name] if array.ndim == 1 else self.rows[name][:, None])
         return np.asarray(array, dtype=np.float32)
+
+    def quantise(self, name: str, matrix: NDArray[np.float32]) -> Rounded:
+        """See ``Calibration.quantise``."""
+        spread = self._feedback(name)
+        stored, scale = rounding.nearest(matrix) if spread is None else rounding.compensated(matrix, spread)
+        if name not in self.means:
+            return stored, scale, None
+        # In two steps: the shift is the small difference of two large numbers.
+        shift = (matrix.astype(np.float64) - stored * scale.astype(np.float64)) @ self.means[name]
+        return stored, scale, shift.astype(np.float32)
+
+    def _feedback(self, name: str) -> NDArray[np.float32] | None:
+        """Of the inputs of a matrix; those that share theirs follow each other."""
+        inputs = self.inputs.get(name)
+        if inputs is None:
+            return None
+        if self._spread is None or self._spread[0] is not inputs:
+            self._spread = inputs, rounding.feedback(inputs.tokens() / self.columns.get(name, np.float32(1)))
+        return self._spread[1]
 
 
 def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs], *, group: int) -> Calibrated:
@@ -151,9 +170,11 @@ def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs], *, gr
             for name in place.readers:
                 result.columns[name] = factor
                 result.means[name] = seen.mean / factor
+                result.inputs[name] = seen
             result.rows[place.norm or place.maker or ""] = factor
         for name in observed(shape, layer):
             result.means.setdefault(name, inputs[name].mean)
+            result.inputs.setdefault(name, inputs[name])
     return result
 
 
@@ -210,14 +231,12 @@ def observe(model: Any, names: Sequence[str], tokens: Iterable[NDArray[np.int32]
         tokens: ids of each protein, ndarray, shape=(L,).
     """
     request = model.create_infer_request()
-    seen: dict[str, Inputs] = {}
+    seen: dict[str, list[NDArray[np.uint16]]] = {name: [] for name in names}
     for ids in tokens:
         request.infer([ids[None]])
         for place, name in enumerate(names):
-            mean, square, largest = (np.array(request.get_output_tensor(3 * place + part).data) for part in range(3))
-            nothing = np.zeros_like(mean)
-            seen.setdefault(name, Inputs(nothing, nothing, nothing)).add(mean, square, largest, len(ids))
-    return seen
+            seen[name].append(bfloat16(request.get_output_tensor(place).data[0]))
+    return {name: Inputs(seen.pop(name)) for name in names}
 
 
 def proteins() -> list[str]:

@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from protvec.engine.openvino.rounding import nearest
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
+
+    Rounded = tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32] | None]
 
 SCALE, SHIFT = "/scale", "/shift"
 # Activations are quantised in groups of so many channels, while they run: the widest that fits all matrices.
@@ -22,6 +26,14 @@ class Source(Protocol):
 
     def get(self, name: str, shape: tuple[int | None, ...]) -> NDArray[np.float32]:
         """One tensor; None matches any size."""
+        ...
+
+
+class Calibration(Protocol):
+    """What is known of a checkpoint's matrices that makes rounding them harm less: ``calibrate.Calibrated``."""
+
+    def quantise(self, name: str, matrix: NDArray[np.float32]) -> Rounded:
+        """8-bit integers in [-127, 127], (out, in), the scale of each row, (out, 1), and the mean error, (out,)."""
         ...
 
 
@@ -45,20 +57,6 @@ class Constants(Protocol):
         ...
 
 
-def quantise(matrix: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """8-bit integers with one scale for each row, symmetric.
-
-    Args:
-        matrix: ndarray, shape=(out, in).
-
-    Returns:
-        ndarray, shape=(out, in), in [-127, 127], and ndarray, shape=(out, 1): their product is the matrix.
-    """
-    largest = np.abs(matrix).max(axis=1, keepdims=True)
-    scale = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return np.rint(matrix / scale).clip(-127, 127).astype(np.int8), scale
-
-
 def activation_group(widths: set[int]) -> int:
     """Channels that share a scale when activations are quantised; 0 where no group fits these widths."""
     return next((group for group in _GROUPS if all(width % group == 0 for width in widths)), 0)
@@ -69,6 +67,11 @@ def bfloat16(array: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = np.ascontiguousarray(array, dtype=np.float32).view(np.uint32)
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return rounded.astype(np.uint16)
+
+
+def as_float32(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """The numbers that ``bfloat16`` gave the bits of."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
 def constant(array: NDArray[Any], name: str) -> Any:  # noqa: ANN401
@@ -136,7 +139,7 @@ class FromCheckpoint:
         weights: Of the checkpoint.
         precision: ``fp32``, ``bf16`` or ``int8``.
         progress: Called with the number of weights of each matrix when it is done.
-        means: Mean input of each matrix, where it is known: int8 takes back what rounding does to the mean output.
+        calibration: How int8 rounds matrices; without it, each number to the nearest.
     """
 
     def __init__(
@@ -144,10 +147,10 @@ class FromCheckpoint:
         weights: Source,
         precision: str,
         progress: Callable[[int], None] | None = None,
-        means: Mapping[str, NDArray[np.float32]] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         self._weights = weights
-        self._means = means or {}
+        self._calibration = calibration
         self._shifts: dict[str, Any] = {}
         self._precision = precision
         self._progress = progress or (lambda _: None)
@@ -170,16 +173,17 @@ class FromCheckpoint:
             return self._constant(values, name)
         if self._precision == "bf16":
             return _unpacked(self._bfloat16(values, name))
-        stored, scale = quantise(values)
-        if name in self._means:
-            # In two steps: the shift is the small difference of two large numbers.
-            shift = (values.astype(np.float64) - stored * scale.astype(np.float64)) @ self._means[name]
-            self._shifts[name] = self._constant(shift.astype(np.float32), name + SHIFT)
+        stored, scale, shift = self._quantise(name, values)
+        if shift is not None:
+            self._shifts[name] = self._constant(shift, name + SHIFT)
         return _scaled(self._constant(stored, name), self._constant(scale, name + SCALE))
 
     def shift(self, name: str) -> Any | None:  # noqa: ANN401
         """See ``Constants.shift``; of a matrix that was asked for before."""
         return self._shifts.get(name)
+
+    def _quantise(self, name: str, values: NDArray[np.float32]) -> Rounded:
+        return self._calibration.quantise(name, values) if self._calibration else (*nearest(values), None)
 
     def _constant(self, array: NDArray[Any], name: str) -> Any:  # noqa: ANN401
         self._shared.append(np.asarray(array, order="C"))

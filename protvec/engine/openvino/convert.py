@@ -85,7 +85,7 @@ def _graph(checkpoint: Checkpoint, precision: str, count: Callable[[int], None])
     if precision != "int8":
         return T5Graph(shape, FromCheckpoint(weights, precision, count)).encoder()
     better = calibrate(shape, weights, _observe(checkpoint, shape, weights), group=activation_group(shape.widths))
-    return T5Graph(shape, FromCheckpoint(better, precision, count, better.means)).encoder()
+    return T5Graph(shape, FromCheckpoint(better, precision, count, better)).encoder()
 
 
 def _observe(checkpoint: Checkpoint, shape: Shape, weights: Weights) -> dict[str, Inputs]:

@@ -477,6 +477,32 @@ class Database:
         """
         return self.store.ledger.entry(run)
 
+    def recode(self, codec: str, *, progress: Callable[[int, int], None] | None = None) -> int:
+        """Change how residue arrays are kept, those that are there and those to come.
+
+        A kill does no harm: called again, it goes on. Arrays of a finer codec become no better than they
+        were, and ``none`` removes them: nobody is asked here.
+
+        Args:
+            codec: ``int8``, ``int4``, ``float16`` or ``none``.
+            progress: Called with the arrays done so far, and all that there are to do.
+
+        Returns:
+            How many arrays were changed or removed.
+
+        Raises:
+            QueryError: an unknown codec, or the database keeps no arrays.
+            DatabaseError: the disk, or too little room on it.
+        """
+        return self.store.recode(codec, progress=progress)
+
+    def compact(self) -> None:
+        """Join what many small ingests left, drop deleted rows and remove versions older than an hour.
+
+        Ingest does as much of it as pays by itself. Snapshots stay.
+        """
+        self.store.compact()
+
     def info(self) -> dict[str, Any]:
         """Counts, sizes, model, datasets and versions, as plain values."""
         return self.store.info()

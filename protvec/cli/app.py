@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, search, snapshots
+from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, search, snapshots, upkeep
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -40,6 +40,8 @@ def build() -> typer.Typer:
     app.command("restore")(snapshots.restore)
     app.command("export")(export.export)
     app.command("log")(log.log)
+    app.command("compact")(upkeep.compact)
+    app.command("recode")(upkeep.recode)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
     _reach_object_stores(app)

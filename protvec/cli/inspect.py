@@ -123,7 +123,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Upstream": f"{space['repository']} at {space['revision']}" if space["repository"] else "",
         "Precision": facts["precision"] or "",
         "Weights": f"SHA-256 {space['weights']}",
-        "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}",
+        "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}{_unfinished(facts)}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
         "Added columns": ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()),
         "Snapshots": ", ".join(facts["snapshots"]),
@@ -131,6 +131,12 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Schema": f"version {facts['schema_version']}, made by protvec {facts['created_with']}",
     }
     return {name: value for name, value in described.items() if value}
+
+
+def _unfinished(facts: dict[str, Any]) -> str:
+    """What a killed ``protvec recode`` left to do."""
+    left, codec = facts["other_codecs"], facts["codec"]
+    return f" ({left:,} of them still in another codec: `protvec recode {codec}` goes on)" if left else ""
 
 
 def _sizes(table: dict[str, int]) -> str:

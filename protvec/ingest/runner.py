@@ -119,6 +119,7 @@ def _run(
         _note(report, entry)
         store.ledger.progress(entry)
         observer.committed(report)
+        store.maintain()
 
     course = Course(plan.requested // BATCH + 1)
     claims = Claims(store.location)

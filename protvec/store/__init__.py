@@ -16,6 +16,7 @@ from protvec.store.filters import quote
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
 from protvec.store.reader import Known
+from protvec.store.recode import is_finer
 from protvec.store.schema import (
     METADATA_COLUMNS,
     PROTEIN_COLUMNS,
@@ -26,10 +27,12 @@ from protvec.store.schema import (
 )
 from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
+from protvec.store.upkeep import KEEP_SECONDS
 
 __all__ = [
     "CODECS",
     "DEFAULT_CODEC",
+    "KEEP_SECONDS",
     "METADATA_COLUMNS",
     "PROTEIN_COLUMNS",
     "SCHEMA_VERSION",
@@ -50,6 +53,7 @@ __all__ = [
     "bytes_per_sequence",
     "digest",
     "free_bytes",
+    "is_finer",
     "kind_of",
     "mean_slack",
     "protein_table",

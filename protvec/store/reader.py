@@ -15,7 +15,7 @@ from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_array
 from protvec.store.codec import bytes_per_residue, bytes_per_sequence, codec_named
 from protvec.store.columns import check_name, kind_of, user_columns
 from protvec.store.exact import query_matrix, search
-from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain
+from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain, quote
 from protvec.store.near import near_ids
 from protvec.store.schema import PROTEINS, RESIDUES, SUMMARY_COLUMNS
 from protvec.store.tables import latest, read, read_keys, stream
@@ -343,6 +343,7 @@ class Reader:
             "sequences": pc.count_distinct(table["digest"]).as_py(),
             "residues": pc.sum(table["length"]).as_py() or 0,
             "residue_arrays": residue_handle.count_rows(),
+            "other_codecs": residue_handle.count_rows(f"codec != {quote(self.codec)}"),
             "datasets": {row["dataset"] or "": row["count_all"] for row in sorted(groups, key=_dataset_name)},
             "bytes": {PROTEINS: sizes(handle), RESIDUES: sizes(residue_handle)},
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},

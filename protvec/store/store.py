@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
-from protvec.store import columns, layout, snapshots
+from protvec.errors import DatabaseError
+from protvec.store import columns, layout, recode, snapshots
 from protvec.store.codec import DEFAULT_CODEC, codec_named
 from protvec.store.filters import enclosed, in_lists
 from protvec.store.ledger import Ledger
 from protvec.store.location import locate
 from protvec.store.reader import Reader
 from protvec.store.rows import encode, prepare
-from protvec.store.schema import METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSION, Description
+from protvec.store.schema import LEDGER, METADATA_KEY, PROTEINS, RESIDUES, SCHEMA_VERSION, Description
 from protvec.store.sweep import forsaken
-from protvec.store.tables import commit, delete_rows, merge, merge_counted, new_session, present, read, read_keys
-from protvec.store.upkeep import compact
+from protvec.store.tables import (
+    commit,
+    delete_rows,
+    latest,
+    merge,
+    merge_counted,
+    new_session,
+    present,
+    read,
+    read_keys,
+)
+from protvec.store.upkeep import KEEP_SECONDS, clean, compact, maintain
 from protvec.store.verify import check_commit
 from protvec.store.writable import WriteLock
 
@@ -69,6 +80,7 @@ class Store(Reader):
         super().__init__(location, description, handles, seconds=seconds, at=at)
         self.ledger = Ledger(location, self.space, session=session, upgrade=self.migrate)
         self._writing = WriteLock(location)
+        self._maintained: dict[str, int] = {}  # versions
 
     @classmethod
     def create(
@@ -184,6 +196,7 @@ class Store(Reader):
             return
         with self._part_of(run, "write") as entry, self._writing:
             handle, residue_handle = self._newest()
+            self._take(Description.from_schema(handle.schema, path=self.path))  # another process may have recoded it
             table = prepare(proteins, handle.schema)
             digests = sorted(set(table["digest"].to_pylist()))
             if self._codec.keeps:
@@ -213,11 +226,9 @@ class Store(Reader):
             handle, _ = self._newest()
             description = Description.from_schema(handle.schema, path=self.path)
             if description.precision is None:
-                description = dataclasses.replace(description, precision=precision)
-                metadata = {METADATA_KEY.decode(): description.to_json()}
-                commit(handle, lambda target: target.update_schema_metadata(metadata))
-                self._newest()
-            self.precision = description.precision
+                self._describe(handle, dataclasses.replace(description, precision=precision))
+            else:
+                self._take(description)
 
     def add_columns(self, fields: Sequence[pa.Field]) -> list[str]:
         """Add columns of the user's own to ``proteins``, null in every row; those it has are left alone.
@@ -318,21 +329,88 @@ class Store(Reader):
             self._newest()
         return len(left)
 
-    def compact(self, *, keep_seconds: float = 3600.0) -> None:
-        """Join small fragments and remove versions older than ``keep_seconds``.
+    def compact(self, *, keep_seconds: float = KEEP_SECONDS) -> None:
+        """Join small fragments, drop deleted rows, and remove versions older than ``keep_seconds``.
 
-        The work is bounded: what is already large is not rewritten. A reader in another process goes on
-        undisturbed as long as no single read of it takes longer than ``keep_seconds``.
+        The work is bounded: what is already compact is not rewritten. Snapshots stay. A reader in another
+        process goes on undisturbed as long as no single read of it takes longer than ``keep_seconds``.
 
         Raises:
             DatabaseError: The disk, or other writers that keep getting in first.
         """
         with self._writing:
             self._sweep()
-            handle, residue_handle = self._newest()
-            compact(handle, PROTEINS, keep_seconds=keep_seconds)
-            compact(residue_handle, RESIDUES, keep_seconds=keep_seconds)
-            self._newest()
+            self._each_table(lambda handle, name: compact(handle, name, keep_seconds=keep_seconds))
+
+    def recode(
+        self,
+        codec: str,
+        *,
+        keep_seconds: float = KEEP_SECONDS,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Change the codec of the database, and of every array in it. A kill does no harm: the next call goes on.
+
+        What is read and written meanwhile, here or by other processes, is right at every moment. Arrays of a
+        finer codec become no better than they were. ``none`` removes them. Snapshots keep theirs.
+
+        Args:
+            codec: Its name.
+            keep_seconds: Versions older than that are removed at the end.
+            progress: Called with the arrays done so far, and all that there are to do.
+
+        Returns:
+            The number of arrays that were changed or removed.
+
+        Raises:
+            QueryError: An unknown codec, or there are no arrays (codec ``none``).
+            DatabaseError: The disk, too little room on it, or other writers that keep getting in first.
+        """
+        self.check_writable()
+        recode.check(self.path, self.codec, codec_named(codec).name)
+        rows = recode.pending(self._newest()[1], codec)
+        recode.check_space(self.path, rows, codec, self.space.dimension)
+        with self.ledger.running("recode", options={"from": self.codec, "to": codec}) as entry:
+            self._note_codec(codec)
+            done = recode.run(self._newest, self._writing, codec, self.space.dimension, progress)
+            entry.counts["arrays"] = done
+        with self._writing:
+            self._each_table(lambda handle, _: clean(handle, keep_seconds=keep_seconds))
+        return done
+
+    def _note_codec(self, codec: str) -> None:
+        """Have everybody write this codec from now on."""
+        with self._writing:
+            handle, _ = self._newest()
+            description = Description.from_schema(handle.schema, path=self.path)
+            if description.codec != codec:
+                self._describe(handle, dataclasses.replace(description, codec=codec))
+
+    def _describe(self, handle: LanceDataset, description: Description) -> None:
+        """Commit what the database says about itself."""
+        metadata = {METADATA_KEY.decode(): description.to_json()}
+        commit(handle, lambda target: target.update_schema_metadata(metadata))
+        self._newest()
+        self._take(description)
+
+    def maintain(self) -> None:
+        """Do some of ``compact`` where it pays by now; an ingest calls this after each commit.
+
+        What cannot be done now, because of the disk or of other writers, is left for the next time.
+        """
+        since = self._maintained
+        with suppress(DatabaseError), self._writing:
+            self._maintained = self._each_table(lambda handle, name: maintain(handle, name, since=since.get(name)))
+
+    def _each_table(self, work: Callable[[LanceDataset, str], None]) -> dict[str, int]:
+        """Do something to the newest version of each table; their versions after it."""
+        proteins, residues = self._newest()
+        tables = {PROTEINS: proteins, RESIDUES: residues, LEDGER: self.ledger.table()}
+        there = {name: handle for name, handle in tables.items() if handle is not None}
+        for name, handle in there.items():
+            work(handle, name)
+        self._newest()
+        return {name: latest(handle).version for name, handle in there.items()}
 
     def set_columns(self, schema: pa.Schema, reads: Sequence[str], values: Callable[[pa.Table], pa.Table]) -> None:
         """Set columns of the user's own for some proteins, and make those that are not there.

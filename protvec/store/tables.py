@@ -149,6 +149,15 @@ def merge_counted(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: b
     return Merged(newest, own, done["num_inserted_rows"], done["num_updated_rows"])
 
 
+def update(dataset: LanceDataset, key: str, rows: pa.Table) -> None:
+    """Replace the rows that have those keys, in one commit; keys that are not there are left out."""
+
+    def change(target: LanceDataset) -> None:
+        target.merge_insert(key).when_matched_update_all().use_index(False).execute(rows)
+
+    commit(dataset, change)
+
+
 def delete_rows(dataset: LanceDataset, where: str) -> int:
     """Remove rows in one commit; how many."""
     return int(commit(dataset, lambda target: target.delete(where))[1]["num_deleted_rows"])

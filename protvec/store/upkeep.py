@@ -7,35 +7,91 @@ from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError
 from protvec.store.filters import LANCE_ERRORS, brief
-from protvec.store.tables import commit
+from protvec.store.tables import commit, latest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from lance import LanceDataset
 
-# Fragments of at least this many rows are never rewritten again, which bounds the work of a compaction.
-# 1,024 residue arrays of 400 x 768 in float16 are 630 MB.
-_ROWS_PER_FRAGMENT = {"proteins": 16_384, "residues": 1_024}
-_BATCH_ROWS = {"proteins": 1_024, "residues": 32}
+# Fragments of at least this many rows are compact: they are not rewritten again but to drop deleted rows. That
+# bounds the work. 1,024 residue arrays of 400 x 768 are 320 MB in int8, 630 MB in float16.
+_ROWS_PER_FRAGMENT = {"proteins": 16_384, "residues": 1_024, "ledger": 1_024}
+_BATCH_ROWS = {"proteins": 1_024, "residues": 32, "ledger": 64}
+# One commit rewrites at most about this many compact fragments: a kill or a conflict undoes no more than that.
+_FRAGMENTS_AT_ONCE = 4
+# Without being asked, fragments are joined once there are as many of one size as make one of the next: 16 of less than
+# 1/64 of a compact one, 8 of less than 1/8, 8 of less than a compact one. So a row is rewritten three times at most,
+# however it came in, and there are never many fragments.
+_SIZES = ((64, 16), (8, 8), (1, 8))
+# Of a fragment's rows: with more deleted, it is rewritten; less when somebody asks for a compaction.
+_DELETED, _DELETED_BY_HAND = 0.1, 0.01
+# Versions between two clean-ups that nobody asked for.
+_VERSIONS = 32
+# Nobody reads a version that is older: reads follow the newest, and a stream over the database takes what it reads
+# from the newest too. A snapshot is never removed.
+KEEP_SECONDS = 3600.0
 
 
 def compact(dataset: LanceDataset, name: str, *, keep_seconds: float) -> None:
     """Join small fragments, drop deleted rows, and remove versions older than ``keep_seconds``."""
+    while _join(dataset, name, _ROWS_PER_FRAGMENT[name], deleted=_DELETED_BY_HAND):
+        pass
+    clean(dataset, keep_seconds=keep_seconds)
+
+
+def maintain(dataset: LanceDataset, name: str, *, since: int | None) -> None:
+    """Compact where that pays by now, and remove old versions now and then; a few milliseconds where there is nothing.
+
+    Args:
+        dataset: A handle on the newest version.
+        name: The table.
+        since: The version after which it was last maintained; None for the version that there is.
+    """
+    since = dataset.version - 4 if since is None else since  # an ingest makes two to four
+    for size in _due(dataset, name):
+        _join(dataset, name, size, deleted=_DELETED)
+    if latest(dataset).version // _VERSIONS > since // _VERSIONS:
+        clean(dataset, keep_seconds=KEEP_SECONDS)
+
+
+def clean(dataset: LanceDataset, *, keep_seconds: float) -> None:
+    """Remove versions older than that, but those of snapshots."""
 
     def change(target: LanceDataset) -> None:
-        target.optimize.compact_files(
-            target_rows_per_fragment=_ROWS_PER_FRAGMENT[name], batch_size=_BATCH_ROWS[name], num_threads=1
+        target.cleanup_old_versions(older_than=timedelta(seconds=keep_seconds), error_if_tagged_old_versions=False)
+
+    commit(dataset, change)
+
+
+def _due(dataset: LanceDataset, name: str) -> list[int]:
+    """The sizes, in rows, below which there are enough fragments to join."""
+    fragments = [fragment.metadata for fragment in dataset.get_fragments()]
+    due, smallest = [], 0
+    for part, enough in _SIZES:
+        size = max(2, _ROWS_PER_FRAGMENT[name] // part)
+        if sum(smallest <= each.num_rows < size for each in fragments) >= enough:
+            due.append(size)
+        smallest = size
+    if not due and any(each.num_deletions > _DELETED * each.physical_rows for each in fragments):
+        due.append(2)  # rewrites these alone
+    return due
+
+
+def _join(dataset: LanceDataset, name: str, rows: int, *, deleted: float) -> bool:
+    """Join fragments smaller than so many rows, for one commit's worth of work; whether there were any."""
+
+    def change(target: LanceDataset) -> bool:
+        done = target.optimize.compact_files(
+            target_rows_per_fragment=rows,
+            max_source_rows=_FRAGMENTS_AT_ONCE * max(rows, _ROWS_PER_FRAGMENT[name]),
+            materialize_deletions_threshold=deleted,
+            batch_size=_BATCH_ROWS[name],
+            num_threads=1,
         )
+        return bool(done.fragments_removed)
 
-    # What was joined is on the disk, by the end of the first commit, before what it was joined from may go.
-    compacted, _ = commit(dataset, change)
-    commit(compacted, lambda target: clean(target, keep_seconds))
-
-
-def clean(target: LanceDataset, keep_seconds: float) -> None:
-    """Remove versions older than ``keep_seconds``."""
-    target.cleanup_old_versions(older_than=timedelta(seconds=keep_seconds), error_if_tagged_old_versions=False)
+    return commit(dataset, change)[1]
 
 
 def sizes(dataset: LanceDataset) -> dict[str, int]:

@@ -27,7 +27,7 @@ _MEANINGS = (
         r"|ExpiredToken|InvalidClientTokenId|40[13] (Forbidden|Unauthorized)|PermissionDenied|Unauthenticated",
         "access denied{code}: check the credentials and what they may do",
     ),
-    (r"[Ff]ailed to resolve region", "the region of the bucket is not known: set AWS_REGION, and AWS_ENDPOINT_URL"),
+    (r"[Ff]ailed to resolve region", "the bucket's region cannot be found out: set AWS_REGION"),
     (r"http://.*builder error|scheme is not allowed", "plain http is off: give --storage-option allow_http=true"),
     (r"error sending request|timed out|dns error|[Cc]onnection refused|tcp connect", "no answer from {host}"),
     (r"[Rr]etry_timeout|after \d+ retries|50[0234] ", "{host} keeps failing: try again later"),

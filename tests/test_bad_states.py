@@ -30,10 +30,10 @@ from protvec.store.location import locate
 ROOT = Path(__file__).parent.parent
 
 
-def fingerprint(folder):
-    """Every file with its content, every directory and link by its name."""
+def fingerprint(folder, *, but=""):
+    """Every file with its content, every directory and link by its name; but for what is in one directory."""
     parts = []
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(path for path in folder.rglob("*") if but not in path.parts):
         kind = f"-> {path.readlink()}" if path.is_symlink() else "dir" if path.is_dir() else path.read_bytes()
         parts.append(f"{path.relative_to(folder)}\0{kind!r}")
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
@@ -41,10 +41,14 @@ def fingerprint(folder):
 
 @pytest.fixture
 def refused(tmp_path, capfd):
-    """Runs a command that must fail in one line and change nothing; gives the line."""
+    """Runs a command that must fail in one line and change nothing; gives the line.
 
-    def call(*words, code=1):
-        before = fingerprint(tmp_path)
+    A run that began in earnest and failed is in the ledger (``noted``).
+    """
+
+    def call(*words, code=1, noted=False):
+        but = "ledger.lance" if noted else ""
+        before = fingerprint(tmp_path, but=but)
         capfd.readouterr()
         assert run([str(word) for word in words]) == code
         out, err = capfd.readouterr()
@@ -54,7 +58,7 @@ def refused(tmp_path, capfd):
         assert len(lines) == 1, err
         assert lines[0].startswith("protvec: error: ")
         assert "a bug in protvec" not in lines[0]
-        assert fingerprint(tmp_path) == before
+        assert fingerprint(tmp_path, but=but) == before
         return lines[0].removeprefix("protvec: error: ")
 
     return call
@@ -214,7 +218,7 @@ def test_a_damaged_data_file_is_named(db, table, harm, refused, fasta):
     residues = ("get", "his1", "--residues", "-o", db.parent / "out.npy", "--db", db)
     broken = [reading, looking, searching, adding] if table == "proteins" else [adding]
     for words in [*broken, residues, removing]:
-        assert refused(*words) == fault
+        assert refused(*words, noted=words == adding) == fault
 
 
 def test_a_data_file_with_other_content(db, refused):
@@ -247,6 +251,13 @@ def test_data_without_manifests_is_not_taken_for_an_unfinished_creation(tmp_path
     with pytest.raises(DatabaseError, match="something else"):
         Store.create(tmp_path / "db", data.space())
     assert fingerprint(tmp_path) == before
+
+
+def test_proteins_dropped_where_no_residues_are_kept_is_no_unfinished_creation(tmp_path):
+    data.write(Store.create(tmp_path / "db", data.space(), codec="none"), data.numbered(0, 3))
+    shutil.rmtree(tmp_path / "db" / "proteins.lance")
+    with pytest.raises(DatabaseError, match=r"damaged \(no table proteins\)"):
+        Store.open(tmp_path / "db")
 
 
 def test_removed_under_an_open_handle(tmp_path):

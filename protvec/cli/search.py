@@ -32,7 +32,7 @@ from protvec.errors import InputError, QueryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from protvec.database import Database
+    from protvec.database import Database, Settings
     from protvec.search import Hits, Query
 
 
@@ -80,6 +80,8 @@ def search(
     if bool(query) == bool(id):
         raise typer.BadParameter("give a query or --id, one of them", param_hint="SEQ|FASTA|-")
     settings = model_settings(model, precision, engine, threads, device, offline)
+    if id:
+        _refuse_model(settings)
     if query is not None and not _is_file(query):  # one sequence: all threads work on it
         settings = replace(settings, latency=query != "-")
     database = Database(open_store(db, at=at), settings)
@@ -90,6 +92,14 @@ def search(
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     hits = _answers(database, query, id or [], k, where, min_score, exclude_self, wanted)
     write(hits, format, wanted, output)
+
+
+def _refuse_model(settings: Settings) -> None:
+    """A stored protein has its vector: no model runs, and none may be asked for in vain."""
+    unused = type(settings)()
+    for name in ("model", "precision", "engine", "threads", "device"):
+        if getattr(settings, name) != getattr(unused, name):
+            raise typer.BadParameter("has no use with --id, which needs no model", param_hint=f"--{name}")
 
 
 def _answers(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from protvec.fasta import Record
+    from protvec.ingest.records import Keyed
 
 
 class Course:
@@ -47,7 +47,7 @@ class Course:
         assert self._left is not None
         self._left[self._number] = self._left.get(self._number, 0) | 1 << place
 
-    def choose(self, batches: Iterable[list[Record]]) -> Iterator[Sequence[tuple[int, Record]]]:
+    def choose(self, batches: Iterable[list[Keyed]]) -> Iterator[Sequence[tuple[int, Keyed]]]:
         """What is to be done now of each of the input's batches: places in the batch, and records.
 
         All of the input is read each time.

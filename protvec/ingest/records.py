@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from protvec import headers
 from protvec.errors import FastaError
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 BATCH = 200  # records looked up in the database at a time
 FRESH_SECONDS = 3.0  # what was looked up longer ago is looked up again: other processes may be at work
 _SAID_BY_THE_USER = ("dataset", "organism", "taxid")
+
+
+Keyed: TypeAlias = tuple[Record, str]
+"""A record and the digest of its sequence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,16 +122,16 @@ def jobs(
 
 
 def _jobs_of(
-    batch: Sequence[tuple[int, Record]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
+    batch: Sequence[tuple[int, Keyed]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
 ) -> Iterator[tuple[int, Job]]:
     """The jobs of a batch, looked up again when it takes long to get through it."""
     while batch:
         looked = time.monotonic()
-        rows = [make_row(record, options) for _, record in batch]
+        rows = [make_row(record, key, options) for _, (record, key) in batch]
         known = store.known([row["id"] for row in rows]) if store else {}
         new = {row["digest"] for row in rows if options.update or row["id"] not in known}
         vectors = store.vectors(list(new)) if store and new else {}
-        for done, ((place, record), row) in enumerate(zip(batch, rows, strict=True)):
+        for done, ((place, (record, _)), row) in enumerate(zip(batch, rows, strict=True)):
             if time.monotonic() - looked > FRESH_SECONDS and done:
                 batch = batch[done:]
                 break
@@ -138,12 +142,18 @@ def _jobs_of(
             return
 
 
-def make_row(record: Record, options: Options) -> dict[str, Any]:
-    """The row of a record, but for its vector; what the header says comes before what the options say."""
+def make_row(record: Record, key: str, options: Options) -> dict[str, Any]:
+    """The row of a record, but for its vector; what the header says comes before what the options say.
+
+    Args:
+        record: The record.
+        key: The digest of its sequence.
+        options: What the user said of all records.
+    """
     meta = headers.parse(record.id, record.description)
     return {
         "id": record.id,
-        "digest": digest(record.sequence),
+        "digest": key,
         "sequence": record.sequence,
         "length": len(record.sequence),
         "description": meta.description,
@@ -161,7 +171,8 @@ def make_row(record: Record, options: Options) -> dict[str, Any]:
     }
 
 
-def _unique(sources: Sequence[Source], options: Options, tally: Tally) -> Iterator[Record]:
+def _unique(sources: Sequence[Source], options: Options, tally: Tally) -> Iterator[Keyed]:
+    """Each record that is not a repeat, and the digest of its sequence."""
     seen: dict[str, tuple[str, str, int]] = {}  # id -> sequence digest, file, line
     for source in sources:
         for item in source.read(fix=options.fix, nucleotides_ok=options.nucleotides_ok):
@@ -171,15 +182,15 @@ def _unique(sources: Sequence[Source], options: Options, tally: Tally) -> Iterat
                 continue
             if item.changes:
                 tally.changed.append(Changed(item.id, item.file, item.line, item.changes))
-            if _repeats(item, seen):
+            key = digest(item.sequence)
+            if _repeats(item, key, seen):
                 tally.repeated += 1
                 tally.unchanged += 1
             else:
-                yield item
+                yield item, key
 
 
-def _repeats(record: Record, seen: dict[str, tuple[str, str, int]]) -> bool:
-    key = digest(record.sequence)
+def _repeats(record: Record, key: str, seen: dict[str, tuple[str, str, int]]) -> bool:
     first, file, line = seen.setdefault(record.id, (key, record.file, record.line))
     if (file, line) == (record.file, record.line):
         return False
@@ -226,8 +237,8 @@ def _job(
     return Job(record, "added" if embed else "reused", row, vector, embed)
 
 
-def _batched(records: Iterable[Record], size: int) -> Iterator[list[Record]]:
-    batch: list[Record] = []
+def _batched(records: Iterable[Keyed], size: int) -> Iterator[list[Keyed]]:
+    batch: list[Keyed] = []
     for record in records:
         batch.append(record)
         if len(batch) == size:

@@ -103,7 +103,9 @@ def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple
 
 def _tables(inside: set[str]) -> str:
     """The tables of another LanceDB database."""
-    names = sorted({name[: -len(".lance")] for name in inside if name.endswith(".lance")} - {PROTEINS, RESIDUES})
+    names = sorted(
+        {name[: -len(".lance")] for name in inside if name.endswith(".lance")} - {PROTEINS, RESIDUES, LEDGER}
+    )
     return f", but {', '.join(names[:5])}" if names else ""
 
 
@@ -123,8 +125,8 @@ def _is_unfinished(root: Location) -> bool:
     proteins = table_uri(root, PROTEINS)
     if "data" in proteins.entries() or open_table(proteins) is not None:  # an empty table has no data files
         return False
-    residues = open_table(table_uri(root, RESIDUES))
-    return residues is None or residues.count_rows() == 0
+    others = (open_table(table_uri(root, name)) for name in (RESIDUES, LEDGER))
+    return all(table is None or table.count_rows() == 0 for table in others)
 
 
 def _neighbours(root: Location) -> str:

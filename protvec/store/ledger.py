@@ -301,6 +301,8 @@ class Ledger:
 
     def _table(self) -> LanceDataset:
         table = self.table()
+        if table is None and not self._root.exists():
+            raise DatabaseError(f"{self._root}: it has been removed by somebody since it was opened")
         if table is None:
             raise DatabaseFormatError(f"{self._root}: no table {LEDGER}: `protvec check --repair` makes a new one")
         return latest(table)

@@ -194,7 +194,7 @@ class Store(Reader):
         """
         if not proteins.num_rows:
             return
-        with self._part_of(run, "write") as entry, self._writing:
+        with self._writing, self._part_of(run, "write") as entry:
             handle, residue_handle = self._newest()
             self._take(Description.from_schema(handle.schema, path=self.path))  # another process may have recoded it
             table = prepare(proteins, handle.schema)

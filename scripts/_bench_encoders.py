@@ -150,14 +150,14 @@ def _best_product(
             left = torch.randint(-127, 128, (rows, inner)).to(dtype)
             right = torch.randint(-127, 128, (inner, columns)).to(dtype)
             for matrix in (right, right.T.contiguous().T):
-                fastest = _fastest(functools.partial(multiply, left, matrix), seconds / 2)
-                best = max(best, gflop / fastest)
+                quickest = fastest(functools.partial(multiply, left, matrix), seconds / 2)
+                best = max(best, gflop / quickest)
     except RuntimeError:  # not for this machine
         return None
     return best
 
 
-def _fastest(run: Callable[[], object], seconds: float) -> float:
+def fastest(run: Callable[[], object], seconds: float) -> float:
     """The shortest of as many runs as fit, of two at least."""
     taken: list[float] = []
     while len(taken) < 2 or sum(taken) < seconds:

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import os
 import sys
 import tempfile
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from _bench import Spread, Worker, draw, proteins, provenance, table, write_json
 from _bench_encoders import PLAIN, RANDOM_MARK, SHAPES, flop, write_random
+from _bench_limit import ceilings, spread
 from _bench_long import TITIN, time_long
 from _bench_race import Contender, entries, race
 from _bench_search import SEARCHES, time_searches
@@ -185,6 +187,7 @@ def compare(
     print_table(rows)
     for kind in PRECISIONS:
         print(f"fastest {kind} matrix product, by round: {' '.join(spelled(p[kind]) for p in products)} GFLOP/s")
+    limits = limit(checkpoint, lengths, measured[0], peaks)
     return {
         "model": title,
         "proteins": [record.id for record in sample],
@@ -192,8 +195,27 @@ def compare(
         "gflop_a_round": work,
         "gflops_peaks": peaks,
         "gflops_peaks_by_round": products,
+        "gflops_ceilings": limits,
         "contenders": rows,
     }
+
+
+def limit(
+    checkpoint: Checkpoint, lengths: Sequence[int], seconds: float, peaks: dict[str, float | None]
+) -> dict[str, float | None] | None:
+    """What the model's own products reach with nothing around them: measured, printed and returned; T5 only."""
+    if checkpoint.spec.architecture == "near":
+        return None
+    config = json.loads((checkpoint.directory / "config.json").read_text(encoding="utf-8"))
+    worker = Worker()
+    found: dict[str, float | None] = worker.call(ceilings, config, spread(lengths), seconds)
+    worker.close()
+    print(f"this model's products alone, at {len(spread(lengths))} of the lengths:", end="")
+    for kind, best in found.items():
+        share = f" ({best / peak:.0%} of the fastest)" if best and (peak := peaks[kind]) else ""
+        print(f" {kind} {spelled(best)} GFLOP/s{share}", end="")
+    print()
+    return found
 
 
 def figures(

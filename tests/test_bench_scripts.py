@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import _bench
 import _bench_encoders
+import _bench_limit
 import _bench_long
 import _bench_search
 import bench_engine
@@ -158,6 +159,20 @@ def test_matrix_products_are_fastest_runs() -> None:
     assert peaks["fp32"]
 
 
+def test_the_ceiling_is_of_this_models_own_products(random_t5: Checkpoint) -> None:
+    config = json.loads((random_t5.directory / "config.json").read_text())
+    matrices = sum(count * a * b for (a, b), count in _bench_limit.shapes(config).items())
+    assert 2 * matrices * config["num_layers"] == _bench_encoders.linear_flop(config)
+    found = _bench_limit.ceilings(config, [20, 60], 0.001)
+    assert found["fp32"]
+    assert all(value is None or value > 0 for value in found.values())
+
+
+def test_lengths_are_spread_over_their_ranks() -> None:
+    assert _bench_limit.spread([9, 1, 5], 5) == [1, 5, 9]
+    assert _bench_limit.spread(range(100), 4) == [12, 37, 62, 87]
+
+
 # --- Models ------------------------------------------------------------------------------------------------
 
 
@@ -233,6 +248,8 @@ def test_the_race_from_end_to_end(
     result = json.loads((tmp_path / "f.json").read_text())
     assert result["model"] == {"name": "tiny-random", "random_weights": True}
     race = result["engine"]
+    assert race["gflops_ceilings"]["fp32"] > 0
+    assert "this model's products alone, at" in printed
     rows: dict[str, Any] = {row["engine"]: row for row in race["contenders"]}
     assert rows.keys() == {"plain loop", "openvino"}
     assert rows["plain loop"]["ratio"] == {"median": 1, "low": 1, "high": 1}

@@ -108,7 +108,9 @@ def test_the_shift_takes_back_the_mean_error_of_rounding() -> None:
 def correlated(draw: np.random.Generator, tokens: int, width: int) -> NDArray[np.float32]:
     """Inputs that mostly lie in a few directions, as those of a transformer do."""
     mixing = draw.normal(size=(width // 8, width))
-    return (draw.normal(size=(tokens, width // 8)) @ mixing + 0.1 * draw.normal(size=(tokens, width))).astype(np.float32)
+    return (draw.normal(size=(tokens, width // 8)) @ mixing + 0.1 * draw.normal(size=(tokens, width))).astype(
+        np.float32
+    )
 
 
 @pytest.mark.parametrize("width", [64, 300])  # within one block of columns, and over several

@@ -143,18 +143,26 @@ def work(task: Task) -> list[dict[str, Any]]:
 # --- Dying -------------------------------------------------------------------------------------------------
 
 
+TABLES = {"id": "proteins", "digest": "residues", "run": "ledger"}  # by the key that rows are merged on
+
+
 class Countdown:
-    """Counts the calls of lance that change files, and ends the process before one of them."""
+    """Counts the calls of lance that change files, and ends the process before one of them.
+
+    Standard error has a line when each begins and ends, so that whoever kills the process knows what it was at.
+    """
 
     def __init__(self, kill: int) -> None:
         self.calls: list[str] = []
         self._kill = kill
+        self._key = ""
 
     def install(self) -> None:
         """Wrap every call of lance that protvec may change files with."""
         import lance
         from lance.dataset import DatasetOptimizer, LanceDataset, MergeInsertBuilder
 
+        self._note_key(LanceDataset)
         self._wrap(lance, "write_dataset")
         self._wrap(MergeInsertBuilder, "execute")
         for name in ("delete", "update", "insert", "update_schema_metadata", "update_config", "cleanup_old_versions"):
@@ -171,9 +179,22 @@ class Countdown:
             self.calls.append(name)
             if len(self.calls) == self._kill:
                 os._exit(KILLED)
-            return real(*args, **kwargs)
+            what = f"merge into {TABLES.get(self._key, self._key)}" if name == "execute" else name
+            print(f"begin {what}", file=sys.stderr, flush=True)
+            done = real(*args, **kwargs)
+            print(f"end {what}", file=sys.stderr, flush=True)
+            return done
 
         setattr(owner, name, counted)
+
+    def _note_key(self, owner: type[LanceDataset]) -> None:
+        real = owner.merge_insert
+
+        def noted(dataset: LanceDataset, on: str) -> object:
+            self._key = on
+            return real(dataset, on)
+
+        owner.merge_insert = noted
 
 
 # --- What must be true -------------------------------------------------------------------------------------
@@ -232,6 +253,7 @@ def main(text: str) -> None:
     task = Task(**json.loads(text))
     countdown = Countdown(task.kill)
     countdown.install()
+    print("ready", file=sys.stderr, flush=True)
     reports = work(task)
     print(json.dumps({"calls": countdown.calls, "reports": reports}))
 

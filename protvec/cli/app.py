@@ -101,6 +101,8 @@ def _report(error: Exception) -> int:
         traceback.print_exception(error)
     if isinstance(error, ProtvecError):
         console.error(str(error))
+    elif isinstance(error, OSError) and error.strerror:  # a full disk behind standard output, say
+        console.error(f"{f'{error.filename}: ' if error.filename else ''}{error.strerror}")
     else:
         hint = "" if console.state.debug else "; `protvec --debug …` shows where"
         console.error(f"{type(error).__name__}: {error} (this is a bug in protvec{hint})")

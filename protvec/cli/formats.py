@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from protvec.cli.output import writing
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write(answers: Iterator[Hits], format: Format | None, columns: Sequence[str]
     first = next(answers, None)
     everything = answers if first is None else chain([first], answers)
     with ExitStack() as stack:
-        stream: BinaryIO = sys.stdout.buffer if output is None else stack.enter_context(output.open("wb"))
+        stream: BinaryIO = sys.stdout.buffer if output is None else stack.enter_context(writing(output))
         if chosen is Format.parquet:
             _parquet(everything, names, stream)
             return

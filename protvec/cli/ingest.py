@@ -29,6 +29,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
+from protvec.cli.output import writing
 from protvec.errors import DatabaseError, InputError
 
 if TYPE_CHECKING:
@@ -274,6 +275,7 @@ def _planned(plan: Plan, cost: Estimate | None) -> dict[str, Any]:
 def _deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
     text = json.dumps(content, ensure_ascii=False)
     if file:
-        file.write_text(text + "\n", encoding="utf-8")
+        with writing(file) as stream:
+            stream.write(f"{text}\n".encode())
     if as_json:
         print(text)

@@ -12,6 +12,7 @@ import typer
 from protvec.cli import console
 from protvec.cli.console import plural, size
 from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
+from protvec.cli.output import writing
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def get(
         return
     text = _as_json(proteins, vector) if as_json else "".join(map(Protein.to_fasta if fasta else _card, proteins))
     if output:
-        output.write_text(text, encoding="utf-8")
+        with writing(output) as stream:
+            stream.write(text.encode())
     else:
         sys.stdout.write(text)
 
@@ -67,12 +69,13 @@ def _save(arrays: dict[str, NDArray[np.float32]], output: Path | None, option: s
 
     if output is None:
         raise typer.BadParameter("needs -o FILE.npy (or FILE.npz for several ids)", param_hint=option)
-    if output.suffix == ".npz":
-        np.savez(output, **arrays)  # type: ignore[arg-type]
-    elif len(arrays) == 1 and output.suffix == ".npy":
-        np.save(output, next(iter(arrays.values())))
-    else:
+    if output.suffix != ".npz" and (len(arrays) != 1 or output.suffix != ".npy"):
         raise typer.BadParameter(f"{output}: one array goes into .npy, several by id into .npz", param_hint="-o")
+    with writing(output) as stream:
+        if output.suffix == ".npz":
+            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        else:
+            np.save(stream, next(iter(arrays.values())))
     console.note(f"{output}: {plural(len(arrays), 'array')}")
 
 

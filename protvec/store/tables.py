@@ -57,7 +57,7 @@ def create_table(where: Location, schema: pa.Schema) -> bool:
     except LANCE_ERRORS as error:
         if "already exists" in str(error).lower() or _is_conflict(error):
             return False
-        raise DatabaseError(f"{where}: cannot be created: {brief(error)}") from error
+        raise DatabaseError(f"{where}: cannot be created: {_reason(error)}") from error
     return True
 
 
@@ -103,7 +103,7 @@ def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[
             if isinstance(error, ProtvecError):  # the change itself found what it says
                 raise
             if not _is_conflict(error):
-                raise DatabaseError(f"{dataset.uri}: cannot be written: {brief(error)}") from error
+                raise DatabaseError(f"{dataset.uri}: cannot be written: {_reason(error)}") from error
             last = error
             time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - not a secret
         else:
@@ -199,6 +199,13 @@ def stream(
         yield from dataset.scanner(filter=where, **options).to_batches()
     except LANCE_ERRORS as error:
         raise explain(error, dataset, user) from error
+
+
+def _reason(error: Exception) -> str:
+    """What stopped a write, and where it helps, what to do."""
+    if re.search(r"No space left|[Qq]uota exceeded", str(error)):
+        return "the disk is full: make room and run it again; what was committed is safe"
+    return brief(error)
 
 
 def _is_conflict(error: Exception) -> bool:

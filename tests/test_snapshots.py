@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import lance
 import numpy as np
@@ -270,6 +272,34 @@ def test_writers_snapshots_and_restores_at_once_leave_everything_whole(store):
     assert {f"s{i}" for i in range(6)} <= set(names)
     for name in names:
         assert_has_residues(Store.open(store.path, at=name))
+
+
+def test_a_reader_never_sees_half_a_restore(store):
+    """Back and forth between versions that share few sequences, with a reader that looks all the time."""
+    store.snapshot("early")
+    store.delete(where="id < 'P0018'")
+    data.write(store, data.numbered(50, 60))
+    store.snapshot("late")
+    reader = Store.open(store.path, read_consistency_seconds=0)
+    stop = threading.Event()
+
+    def read():
+        seen = set()
+        while not stop.is_set():
+            view = reader.pinned()
+            ids = [i for batch in view.iter_proteins(columns=["id"]) for i in batch["id"].to_pylist()]
+            assert view.residues(ids).keys() == set(ids)
+            seen.add(len(ids))
+        return seen
+
+    with ThreadPoolExecutor(1) as pool:
+        seen = pool.submit(read)
+        try:
+            for name in ("early", "late") * 6:
+                assert store.restore(name) in ("early", "late")
+        finally:
+            stop.set()
+        assert seen.result(60) == {20, 12}
 
 
 def assert_has_residues(store):

@@ -122,6 +122,23 @@ def test_a_writer_puts_back_residues_that_were_deleted_under_it(tmp_path):
     assert Store.open(store.path).residues(["b"])["b"].shape == (3, data.D)
 
 
+def test_residues_that_are_added_again_are_not_removed_as_orphans(tmp_path, monkeypatch):
+    """A removal that waits for its turn must not take what another writer put there meanwhile."""
+    from protvec.store import store as module
+
+    store, other = (Store.create(tmp_path / "db", data.space()), Store.open(tmp_path / "db"))
+    real = module.delete_rows
+
+    def late(*args):
+        data.write(other, [data.row("b", "MKV")])
+        return real(*args)
+
+    monkeypatch.setattr(module, "delete_rows", late)
+    store._drop_orphans([data.digest("MKV")])
+    fresh = Store.open(store.path)
+    assert fresh.count() == fresh.info()["residue_arrays"]  # both or neither
+
+
 def test_threads_share_one_store(tmp_path):
     store = Store.create(tmp_path / "db", data.space())
     data.write(store, data.numbered(0, 40))

@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 # Between looks for residues that another process is just putting back (``Store._restore``), in seconds.
 _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
+_LOOKS = 5  # at both tables, before a version of which the residues may be newer is taken
+
 
 @dataclass(frozen=True)
 class Known:
@@ -368,14 +370,18 @@ class Reader:
         return self._newest()
 
     def _newest(self) -> Handles:
-        """Handles on the newest versions; proteins first, so that their residues are in the other.
+        """Handles on the newest versions, of one moment: ``proteins`` is the same before and after the other is taken.
 
-        Everything that writes begins with it: that is what makes a database opened at a snapshot read-only.
+        So each protein has its residues in the other, also while a restore takes both tables back. Everything
+        that writes begins with it: that is what makes a database opened at a snapshot read-only.
         """
         self._refuse_at_snapshot()
         with self._lock:
-            self._proteins = latest(self._proteins)
-            self._residues = latest(self._residues)
+            for _ in range(_LOOKS):
+                self._proteins = latest(self._proteins)
+                self._residues = latest(self._residues)
+                if latest(self._proteins).version == self._proteins.version:
+                    break
             self._checked = time.monotonic()
             return self._proteins, self._residues
 

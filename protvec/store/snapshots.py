@@ -172,11 +172,17 @@ def make_backup(newest: Callable[[], Handles], path: str) -> str:
 
 
 def named_like(handles: Handles) -> str | None:
-    """A snapshot that has the versions of these handles."""
-    versions = [handle.version for handle in handles]
-    proteins, residues = (_tags(handle) for handle in handles)
-    same = (name for name in names(handles) if [tags[name]["version"] for tags in (proteins, residues)] == versions)
+    """The newest snapshot with the content of these handles, of whatever version."""
+    same = (name for name in reversed(names(handles)) if all(map(_is_same, handles, _checkout(handles, name))))
     return next(same, None)
+
+
+def _is_same(table: LanceDataset, other: LanceDataset) -> bool:
+    """Whether two versions have the same columns, and the same rows in the same files."""
+    if not table.schema.equals(other.schema, check_metadata=True):
+        return False
+    files, others = ([fragment.metadata.to_json() for fragment in each.get_fragments()] for each in (table, other))
+    return files == others
 
 
 def restore(newest: Callable[[], Handles], name: str) -> int:

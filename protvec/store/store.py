@@ -200,7 +200,7 @@ class Store(Reader):
             table = prepare(proteins, handle.schema)
             digests = sorted(set(table["digest"].to_pylist()))
             if self._codec.keeps:
-                residue_handle = self._add_residues(residue_handle, digests, residues)
+                having = self._add_residues(residue_handle, digests, residues)
             ids = table["id"].to_pylist()
             before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
             merged = merge_counted(handle, "id", table, replace=replace)
@@ -210,7 +210,7 @@ class Store(Reader):
             entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows
             if self._codec.keeps:
                 now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
-                self._restore(sorted(now.intersection(digests)), residue_handle)
+                self._restore(sorted(now.intersection(digests)), *having)
                 self._drop_orphans(sorted({*before, *digests} - now))
             self._newest()
 
@@ -488,8 +488,11 @@ class Store(Reader):
 
     def _add_residues(
         self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32]]]
-    ) -> LanceDataset:
-        """Commit the arrays that the table lacks; a handle on a version that has all of them."""
+    ) -> tuple[LanceDataset, ...]:
+        """Commit the arrays that the table lacks; handles on versions that have all of them between them.
+
+        Not the newest: another process may have removed some by then.
+        """
         rows = encode(
             residues,
             self._codec,
@@ -498,27 +501,30 @@ class Store(Reader):
             known=present(handle, "digest", digests),
             schema=handle.schema,
         )
-        return merge(handle, "digest", rows, replace=False) if rows.num_rows else handle
+        return (handle, merge_counted(handle, "digest", rows, replace=False).own) if rows.num_rows else (handle,)
 
     def _drop_orphans(self, digests: list[str]) -> None:
         """Remove the residues of these digests unless a protein has them.
 
         Another process may add such a protein at the same time, relying on the residues. It looks again
         after its commit (``_restore`` in ``write``), and so does this after its own: whichever looks last
-        sees the other.
+        sees the other. Only what this handle has is removed: else there would be nothing to put back from.
         """
         handle, residue_handle = self._newest()
-        orphans = sorted(set(digests) - present(handle, "digest", digests))
+        orphans = sorted(present(residue_handle, "digest", digests) - present(handle, "digest", digests))
         for sql in in_lists("digest", orphans):
             delete_rows(residue_handle, sql)
         if orphans:
             handle, _ = self._newest()
             self._restore(sorted(present(handle, "digest", orphans)), residue_handle)
 
-    def _restore(self, digests: list[str], version: LanceDataset) -> None:
-        """Put residues that another process has just removed back, from a version that has them."""
+    def _restore(self, digests: list[str], *versions: LanceDataset) -> None:
+        """Put residues that another process has just removed back, from versions that have them."""
         _, residue_handle = self._newest()
         missing = sorted(set(digests) - present(residue_handle, "digest", digests))
-        if missing:
-            rows = read_keys(version, "digest", missing, residue_handle.schema.names)
-            merge(residue_handle, "digest", rows.cast(residue_handle.schema), replace=False)
+        for version in versions:
+            if missing:
+                rows = read_keys(version, "digest", missing, residue_handle.schema.names)
+                if rows.num_rows:
+                    merge(residue_handle, "digest", rows.cast(residue_handle.schema), replace=False)
+                missing = sorted(set(missing) - set(rows["digest"].to_pylist()))

@@ -26,11 +26,15 @@ def s3(bucket: str) -> Iterator[dict[str, str]]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
-        with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")):
-            pass
+        make_bucket(endpoint, bucket)
         yield options(endpoint)
     finally:
         server.stop()
+
+
+def make_bucket(endpoint: str, name: str) -> None:
+    with urllib.request.urlopen(urllib.request.Request(f"{endpoint}/{name}", method="PUT")):
+        pass
 
 
 def options(endpoint: str) -> dict[str, str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import multiprocessing
+import re
+import shlex
 import socket
 import time
+from pathlib import Path
 
 import lance
 import numpy as np
@@ -149,10 +153,40 @@ def test_the_commands_with_the_usual_environment_variables(url, options, monkeyp
     assert run(["delete", "--id", "ubq", "--yes"]) == 0
     assert run(["ingest", str(fasta)]) == 0
     assert "1 added, 0 reused, 0 updated, 1 unchanged" in capfd.readouterr().err
+    for words in (["compact"], ["recode", "int4"], ["log"]):
+        assert run(words) == 0
+    capfd.readouterr()
     assert run(["info", "--json"]) == 0
-    assert json.loads(capfd.readouterr().out)["proteins"] == 2
+    facts = json.loads(capfd.readouterr().out)
+    assert (facts["proteins"], facts["codec"]) == (2, "int4")
     assert run(["info", "--db", url.replace("spring", "sprnig")]) == 1
     assert "no such database; near: plants of spring.lancedb" in capfd.readouterr().err
+
+
+def test_the_page_about_it(options, monkeypatch, tmp_path, capfd):
+    """The examples of docs/object_stores.md run, in a bucket of that name."""
+    page = (Path(__file__).parents[1] / "docs" / "object_stores.md").read_text(encoding="utf-8")
+    shell = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    commands = re.findall(r"^protvec (.*)", shell, re.MULTILINE)
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for name, value in (
+        ("AWS_ENDPOINT_URL", options["aws_endpoint"]),
+        ("AWS_ALLOW_HTTP", "true"),
+        ("AWS_ACCESS_KEY_ID", "AKIATEST"),
+        ("AWS_SECRET_ACCESS_KEY", object_store.SECRET),
+        ("AWS_REGION", "eu-central-1"),
+        ("PROTVEC_DB", "s3://my-lab/plants.lancedb"),
+    ):
+        assert name == "AWS_ALLOW_HTTP" or name in page
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "AtCol-0.fa.gz").write_bytes(gzip.compress(f">AT1G01010.1 NAC\n{HISTONE}\n".encode()))
+    object_store.make_bucket(options["aws_endpoint"], "my-lab")
+    assert len(commands) == 4
+    for command in commands:
+        assert run(shlex.split(command)) == 0, command
+    exec(code, {})
+    assert capfd.readouterr().out.endswith("1 NAC\n")
 
 
 def test_storage_options_of_the_command_line_and_of_python(url, options, tmp_path, capfd):

@@ -167,3 +167,14 @@ def test_public_names_resolve(name: str) -> None:
 def test_other_names_do_not_resolve() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Databse'"):
         _ = protvec.Databse  # type: ignore[attr-defined]
+
+
+def test_settings_are_keywords_that_mypy_knows() -> None:
+    from dataclasses import fields
+
+    from protvec.database import Settings, SettingsOptions
+
+    names = {field.name: field.type for field in fields(Settings)}
+    assert {name: hint.__forward_arg__ for name, hint in SettingsOptions.__annotations__.items()} == names
+    with pytest.raises(TypeError, match="treads"):
+        protvec.create("x.lancedb", treads=4)  # type: ignore[call-arg]

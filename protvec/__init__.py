@@ -23,6 +23,9 @@ _PUBLIC = {
     "Settings": "protvec.database",
     "create": "protvec.database",
     "open": "protvec.database",
+    "Moved": "protvec.exchange",
+    "import_file": "protvec.exchange",
+    "merge": "protvec.exchange",
     "Hit": "protvec.search",
     "Hits": "protvec.search",
     "Query": "protvec.search",
@@ -38,6 +41,7 @@ __all__ = [
     "Hit",
     "Hits",
     "LogEntry",
+    "Moved",
     "Observer",
     "Protein",
     "ProtvecError",
@@ -46,12 +50,15 @@ __all__ = [
     "Settings",
     "Space",
     "create",
+    "import_file",
+    "merge",
     "open",
 ]
 
 if TYPE_CHECKING:
     from protvec.database import Database, Protein, Settings, create, open
     from protvec.errors import ProtvecError
+    from protvec.exchange import Moved, import_file, merge
     from protvec.ingest import Observer, Report
     from protvec.search import Hit, Hits, Query
     from protvec.space import Space

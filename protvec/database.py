@@ -11,7 +11,7 @@ import numpy as np
 
 from protvec import models
 from protvec.engine.base import Encoder, embed
-from protvec.errors import EngineError, QueryError
+from protvec.errors import EngineError, QueryError, SpaceMismatchError, UnknownModelError
 from protvec.search import nearest
 from protvec.search.query import as_queries
 from protvec.store import DEFAULT_CODEC, Store, digest, quote
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from protvec.annotate import Annotated
-    from protvec.exchange import Exported
+    from protvec.exchange import Exported, Moved
     from protvec.fasta import Record
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
@@ -107,7 +107,7 @@ class Protein:
 
     Attributes:
         id: Its id, byte for byte as in the FASTA file.
-        sequence: Its residues.
+        sequence: Its residues; empty where only a vector was imported.
         vector: ndarray, shape=(D,), dtype=float32: the mean over residues, as the model gives it.
         metadata: Every other column by name.
     """
@@ -129,7 +129,13 @@ class Protein:
         return str(self.metadata.get("header") or "")
 
     def to_fasta(self, *, width: int = 60) -> str:
-        """The record as FASTA text, ending in a line end."""
+        """The record as FASTA text, ending in a line end.
+
+        Raises:
+            QueryError: only its vector was imported.
+        """
+        if not self.sequence:
+            raise QueryError(f"{self.id}: its vector was imported without a sequence")
         lines = [f">{self.id} {self.header}".rstrip()]
         lines += [self.sequence[i : i + width] for i in range(0, len(self.sequence), width)]
         return "\n".join(lines) + "\n"
@@ -174,10 +180,32 @@ class Database:
         """
         with self._lock:
             if self._encoder is None:
-                checkpoint = self.settings.checkpoint(self.store.space.model)
-                self.store.check_space(checkpoint.space)
+                checkpoint = self._checkpoint()
                 self._encoder = self.settings.encoder(checkpoint, recorded=self.store.precision)
             return self._encoder
+
+    def _checkpoint(self) -> models.Checkpoint:
+        """The weights of this database's space. Of imported vectors only the model's name is known: it is trusted."""
+        space = self.store.space
+        if space.verified:
+            checkpoint = self.settings.checkpoint(space.model)
+            self.store.check_space(checkpoint.space)
+            return checkpoint
+        if self.settings.model is None and space.model not in models.MODELS:
+            raise UnknownModelError(
+                f"{self.path} holds imported vectors of {space.model}, whose weights are not known: "
+                "search by id or by vector, not by sequence"
+            )
+        checkpoint = self.settings.checkpoint(space.model)
+        if checkpoint.space.dimension != space.dimension:
+            raise SpaceMismatchError(
+                f"{self.path} holds vectors of {space}, not of {checkpoint.space}",
+                expected=space,
+                actual=checkpoint.space,
+            )
+        say = self.settings.notify or (lambda _: None)
+        say(f"the database's vectors were imported: that they are of {checkpoint.space} is not checked")
+        return checkpoint
 
     # -- putting in and taking out ---------------------------------------------------------------------------
 
@@ -399,6 +427,44 @@ class Database:
             force=force,
             progress=progress,
         )
+
+    def import_file(
+        self,
+        file: str | Path,
+        *,
+        format: str | None = None,
+        model: str | None = None,
+        fasta: str | Path | Sequence[str | Path] = (),
+        ids: str | Path | None = None,
+        dataset: str | None = None,
+        update: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Moved:
+        """Store the vectors of a file here, and its residue arrays if it has any: see ``protvec.import_file``."""
+        from protvec import exchange
+
+        options = exchange.ImportOptions(
+            format=format,
+            model=model,
+            fasta=[fasta] if isinstance(fasta, str | Path) else list(fasta),
+            ids=ids,
+            dataset=dataset,
+            update=update,
+        )
+        return exchange.import_into(self.store, file, None, options, progress=progress)
+
+    def merge(
+        self,
+        databases: Sequence[Database],
+        *,
+        prefer: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Moved:
+        """Copy the proteins of other databases of this model here, with their residues: see ``protvec.merge``."""
+        from protvec import exchange
+
+        stores = [database.store for database in databases]
+        return exchange.merge_into(self.store, stores, None, prefer=prefer, progress=progress)
 
     # -- looking up ------------------------------------------------------------------------------------------
 

@@ -32,7 +32,7 @@ def store(tmp_path):
     store = Store.create(tmp_path / "db.lancedb", data.space())
     data.write(store, data.numbered(0, 30, header="some header  with  spaces", symbols=["A", "B"], taxid=3702))
     data.write(store, [data.row(id, data.sequence(100 + i)) for i, id in enumerate(ODD)])
-    store.add_columns([pa.field("score", pa.float64()), pa.field("tags", pa.list_(pa.string()))])
+    store.add_columns([pa.field("weight", pa.float64()), pa.field("tags", pa.list_(pa.string()))])
     return store
 
 
@@ -73,9 +73,9 @@ class TestFormats:
         assert file.read()["id"].to_pylist() == stored(store)["id"].to_pylist()
 
     def test_chosen_columns(self, store, tmp_path):
-        export(store, tmp_path / "x.parquet", columns=["taxid", "score"], where="taxid IS NOT NULL")
+        export(store, tmp_path / "x.parquet", columns=["taxid", "weight"], where="taxid IS NOT NULL")
         read = pq.read_table(tmp_path / "x.parquet")
-        assert read.column_names == ["id", "taxid", "score"]
+        assert read.column_names == ["id", "taxid", "weight"]
         assert read["taxid"].to_pylist() == [3702] * 30
 
     @pytest.mark.parametrize("name", ["x.fa", "x.fasta.gz"])

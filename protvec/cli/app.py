@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, search, snapshots, upkeep
+from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, moved, search, snapshots, upkeep
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -39,6 +39,8 @@ def build() -> typer.Typer:
     app.command("snapshots")(snapshots.snapshots)
     app.command("restore")(snapshots.restore)
     app.command("export")(export.export)
+    app.command("import")(moved.import_)
+    app.command("merge")(with_storage_options(moved.merge))
     app.command("log")(log.log)
     app.command("compact")(upkeep.compact)
     app.command("recode")(upkeep.recode)

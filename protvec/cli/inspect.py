@@ -125,7 +125,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Model": f"{model}, {space['dimension']} dimensions, {space['pooling']} over residues",
         "Upstream": f"{space['repository']} at {space['revision']}" if space["repository"] else "",
         "Precision": facts["precision"] or "",
-        "Weights": f"SHA-256 {space['weights']}",
+        "Weights": _weights(space),
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}{_unfinished(facts)}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
         "Added columns": ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()),
@@ -140,6 +140,12 @@ def _unfinished(facts: dict[str, Any]) -> str:
     """What a killed ``protvec recode`` left to do."""
     left, codec = facts["other_codecs"], facts["codec"]
     return f" ({left:,} of them still in another codec: `protvec recode {codec}` goes on)" if left else ""
+
+
+def _weights(space: dict[str, Any]) -> str:
+    from protvec.space import Space
+
+    return f"SHA-256 {space['weights']}" if Space(**space).verified else "not known: the vectors were imported"
 
 
 def _sizes(table: dict[str, int]) -> str:

@@ -11,12 +11,13 @@ from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.columns import kind_of
-from protvec.store.digest import digest
+from protvec.store.digest import digest, vector_digest
 from protvec.store.filters import quote
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
 from protvec.store.reader import Known
 from protvec.store.recode import is_finer
+from protvec.store.rows import Stored
 from protvec.store.schema import (
     METADATA_COLUMNS,
     PROTEIN_COLUMNS,
@@ -49,6 +50,7 @@ __all__ = [
     "Skipped",
     "Snapshot",
     "Store",
+    "Stored",
     "bytes_per_residue",
     "bytes_per_sequence",
     "digest",
@@ -58,4 +60,5 @@ __all__ = [
     "mean_slack",
     "protein_table",
     "quote",
+    "vector_digest",
 ]

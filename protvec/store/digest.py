@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def digest(sequence: str) -> str:
@@ -17,3 +22,16 @@ def digest(sequence: str) -> str:
     """
     head = hashlib.sha512(sequence.encode("ascii")).digest()[:24]
     return "SQ." + base64.urlsafe_b64encode(head).decode("ascii")
+
+
+def vector_digest(id: str, vector: NDArray[np.float32]) -> str:
+    """What stands in for the digest of a sequence that is not known: ``NS.`` and a digest of id and vector.
+
+    No two proteins share one, and a protein whose vector is replaced gets another, and so other residues.
+
+    Args:
+        id: Id of the protein.
+        vector: ndarray, shape=(D,), dtype=float32.
+    """
+    content = hashlib.sha512(id.encode() + b"\0" + vector.astype("<f4").tobytes())
+    return "NS." + base64.urlsafe_b64encode(content.digest()[:24]).decode("ascii")

@@ -17,6 +17,7 @@ from protvec.store.columns import check_name, kind_of, user_columns
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain, quote
 from protvec.store.near import near_ids
+from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES, SUMMARY_COLUMNS
 from protvec.store.tables import latest, read, read_keys, stream
 from protvec.store.upkeep import sizes
@@ -207,6 +208,12 @@ class Reader:
                 time.sleep(pause)
                 handles = self._newest()
         raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
+
+    def stored(self, digests: Sequence[str]) -> dict[str, Stored]:
+        """Residue arrays by digest, as they are kept, for those that are there."""
+        _, handle = self._current()
+        rows = read_keys(handle, "digest", list(dict.fromkeys(digests)), handle.schema.names).to_pylist()
+        return {row["digest"]: Stored(row["length"], row["codec"], row["scales"], row["data"]) for row in rows}
 
     def _arrays(self, handles: Handles, ids: Sequence[str]) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
         """The digest of each id, and the arrays that there are of them.

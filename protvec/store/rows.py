@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from protvec.errors import DatabaseError
+from protvec.store.codec import codec_named
 from protvec.store.columns import user_columns
 
 if TYPE_CHECKING:
@@ -21,6 +23,27 @@ if TYPE_CHECKING:
 
 # Residues are encoded into record batches of about this size, so that memory holds their bytes once.
 _BATCH_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A residue array as a database keeps it: on its way to another one, it need not be decoded.
+
+    Attributes:
+        length: L.
+        codec: Name of the codec.
+        scales: Of the codec, where it has any.
+        data: The bytes.
+    """
+
+    length: int
+    codec: str
+    scales: bytes | None
+    data: bytes
+
+    def decode(self) -> NDArray[np.float32]:
+        """ndarray, shape=(L, D), dtype=float32."""
+        return codec_named(self.codec).decode(self.data, self.scales, length=self.length)
 
 
 def prepare(proteins: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -62,7 +85,7 @@ def _cast(column: pa.ChunkedArray, field: pa.Field) -> pa.ChunkedArray:
 
 
 def encode(
-    residues: Iterable[tuple[str, NDArray[np.float32]]],
+    residues: Iterable[tuple[str, NDArray[np.float32] | Stored]],
     codec: Codec,
     *,
     dimension: int,
@@ -98,7 +121,11 @@ def encode(
     return pa.Table.from_batches([*batches, _record_batch(pending, schema)], schema=schema)
 
 
-def _row(digest: str, array: NDArray[np.float32], codec: Codec, dimension: int) -> _Row:
+def _row(digest: str, array: NDArray[np.float32] | Stored, codec: Codec, dimension: int) -> _Row:
+    if isinstance(array, Stored):
+        if array.codec == codec.name:
+            return digest, array.length, array.codec, array.scales, array.data
+        array = array.decode()
     if array.ndim != 2 or array.shape[1] != dimension or not len(array):
         raise ValueError(f"residues of {digest}: shape {array.shape} is not (L, {dimension})")
     try:

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from protvec.store.ledger import LogEntry
     from protvec.store.location import Location
     from protvec.store.reader import Handles
+    from protvec.store.rows import Stored
     from protvec.store.snapshots import Snapshot
 
 
@@ -168,7 +169,7 @@ class Store(Reader):
     def write(
         self,
         proteins: pa.Table,
-        residues: Iterable[tuple[str, NDArray[np.float32]]],
+        residues: Iterable[tuple[str, NDArray[np.float32] | Stored]],
         *,
         replace: bool = True,
         run: LogEntry | None = None,
@@ -181,7 +182,7 @@ class Store(Reader):
             proteins: Rows of ``proteins``; columns left out are null. ``protein_table`` makes one.
             residues: Digest and ndarray, shape=(L, D), dtype=float32, of each sequence in ``proteins`` that
                 the database does not have yet; those it has are left alone. Consumed once. Not looked at
-                where the codec is ``none``.
+                where the codec is ``none``. In place of an array, one that another database keeps.
             replace: Whether proteins whose id is known are replaced or left as they are.
             run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
                 added to. Without one, this is a run of its own.
@@ -238,6 +239,7 @@ class Store(Reader):
 
         Raises:
             ValueError: It has a column of that name and another type.
+            QueryError: A column cannot have such a name.
             DatabaseError: The disk, or other writers that keep getting in first.
         """
         import pyarrow as pa
@@ -251,7 +253,9 @@ class Store(Reader):
         with self._writing:
             handle, _ = self._newest()
             for field in fields:
-                if field.name in handle.schema.names and (have := handle.schema.field(field.name).type) != field.type:
+                if field.name not in handle.schema.names:
+                    columns.check_name(handle, field.name)
+                elif (have := handle.schema.field(field.name).type) != field.type:
                     raise ValueError(f"column {field.name} is {have}, not {field.type}")
             if all(field.name in handle.schema.names for field in fields):
                 return []
@@ -487,7 +491,7 @@ class Store(Reader):
         return self.ledger.running(command, options=options) if run is None else nullcontext(run)
 
     def _add_residues(
-        self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32]]]
+        self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32] | Stored]]
     ) -> tuple[LanceDataset, ...]:
         """Commit the arrays that the table lacks; handles on versions that have all of them between them.
 

@@ -1,0 +1,281 @@
+"""Vectors from Parquet and NumPy files."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from protvec.errors import ExchangeError
+from protvec.exchange.batches import Batch, Rejected
+from protvec.exchange.files import ids_beside
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import IO
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+_ROWS = 2_048
+_RESIDUE_ROWS = 128
+_MADE_HERE = ("digest", "length", "vector", "residues")  # computed, never taken as a column
+
+
+def about_of(text: str | bytes | None, *, file: str) -> dict[str, Any] | None:
+    """What a file of protvec says about itself.
+
+    Raises:
+        ExchangeError: It is damaged.
+    """
+    if text is None:
+        return None
+    try:
+        about = json.loads(text)
+        return {**about, "space": dict(about["space"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ExchangeError(f"what it says about its model is damaged ({error!r})", file=file) from error
+
+
+class ParquetSource:
+    """A Parquet file with the columns ``id`` and ``vector`` (or ``residues``): an export, or anybody's."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the schema."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.name = str(path)
+        try:
+            self._file = pq.ParquetFile(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ExchangeError(f"not a Parquet file, or damaged ({_brief(error)})", file=self.name) from error
+        schema = self._file.schema_arrow
+        names = schema.names
+        if "id" not in names or not {"vector", "residues"} & set(names):
+            raise ExchangeError(f"needs columns id and vector, but has {', '.join(names)}", file=self.name)
+        self.level = "residue" if "residues" in names else "protein"
+        self.about = about_of((schema.metadata or {}).get(b"protvec"), file=self.name)
+        self.model_name: str | None = None
+        self.total = int(self._file.metadata.num_rows)
+        self.fields = [_plain(field) for field in schema if field.name not in (*_MADE_HERE, "id")]
+        self.dimension = self._first_dimension()
+
+    def _first_dimension(self) -> int:
+        if self.about is not None:
+            return int(self.about["space"]["dimension"])
+        for batch in self.batches():
+            if len(batch.vectors):
+                return int(batch.vectors.shape[1])
+        raise ExchangeError("no vector in it", file=self.name)
+
+    def batches(self) -> Iterator[Batch]:
+        """See ``Source``."""
+        import pyarrow as pa
+
+        dimension = getattr(self, "dimension", None)
+        place = 1
+        rows = _RESIDUE_ROWS if self.level == "residue" else _ROWS
+        try:
+            for read in self._file.iter_batches(batch_size=rows):
+                yield self._batch(pa.Table.from_batches([read]), place, dimension)
+                place += read.num_rows
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ExchangeError(f"damaged near record {place} ({_brief(error)})", file=self.name) from error
+
+    def _batch(self, table: pa.Table, place: int, dimension: int | None) -> Batch:
+        import pyarrow as pa
+
+        ids = table["id"].to_pylist()
+        residues = _matrices(table["residues"], dimension) if "residues" in table.column_names else None
+        if "vector" in table.column_names:
+            vectors = _vectors(table["vector"])
+        else:
+            vectors = [None if r is None else mean(r) for r in residues or []]
+        if dimension is None:  # that of most: one odd vector is no reason to refuse all the others
+            widths = Counter(len(vector) for vector in vectors if vector is not None)
+            dimension = widths.most_common(1)[0][0] if widths else 0
+        good: list[int] = []
+        chosen: list[NDArray[np.float32]] = []
+        arrays: list[NDArray[np.float32]] = []
+        rejected: list[Rejected] = []
+        for row, (id, vector) in enumerate(zip(ids, vectors, strict=True)):
+            array = residues[row] if residues else None
+            fault = _fault(id, vector, dimension)
+            if fault is None and residues is not None and array is None:
+                fault = f"its residues are not (L, {dimension})"
+            if fault is not None or vector is None:
+                rejected.append(Rejected(place + row, str(id or ""), str(fault)))
+                continue
+            good.append(row)
+            chosen.append(vector)
+            if array is not None:
+                arrays.append(array)
+        kept = table.select(["id", *(field.name for field in self.fields)]).take(pa.array(good, pa.int64()))
+        lengths = table["length"].to_pylist() if "length" in table.column_names else [None] * table.num_rows
+        return Batch(
+            kept.cast(pa.schema([pa.field("id", pa.string()), *self.fields])),
+            [place + row for row in good],
+            np.stack(chosen) if chosen else np.empty((0, dimension), np.float32),
+            [len(array) for array in arrays] if residues else [lengths[row] for row in good],
+            (lambda wanted: [arrays[row] for row in wanted]) if residues else None,
+            rejected,
+        )
+
+
+class NumpySource:
+    """An (N, D) array with ids: ``.npy`` with a text file of ids, or ``.npz`` with ``vectors`` and ``ids``."""
+
+    level: str = "protein"
+
+    def __init__(self, path: str | Path, *, ids: str | Path | None = None) -> None:
+        """Read the ids, and the shape of the array."""
+        self.name = str(path)
+        self.about: dict[str, Any] | None = None
+        self.model_name: str | None = None
+        self.fields: list[pa.Field] = []
+        self._path = Path(path)
+        self._zipped = self._path.suffix.lower() == ".npz"
+        self._ids = self._zip_ids() if self._zipped and ids is None else self._text_ids(Path(ids or ids_beside(path)))
+        with self._stream() as stream:
+            shape, self._dtype, self._fortran = self._header(stream)
+        if len(shape) != 2 or shape[0] != len(self._ids):
+            raise ExchangeError(f"vectors of shape {shape}, but {len(self._ids):,} ids: need (N, D)", file=self.name)
+        self.total, self.dimension = shape
+
+    def _zip_ids(self) -> list[str]:
+        try:
+            # np.load leaves a file open that it was given by name and cannot read.
+            with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
+                if not {"ids", "vectors"} <= set(file.files):
+                    found = ", ".join(file.files[:5])
+                    raise ExchangeError(f"needs the arrays ids and vectors, but has {found}", file=self.name)
+                self.about = about_of(str(file["protvec"]) if "protvec" in file.files else None, file=self.name)
+                return [str(id) for id in file["ids"].tolist()]
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            if isinstance(error, ExchangeError):
+                raise
+            raise ExchangeError(f"not an .npz file, or damaged ({_brief(error)})", file=self.name) from error
+
+    def _text_ids(self, path: Path) -> list[str]:
+        try:
+            return path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"its ids cannot be read from {path}: one id a line, or name another file with --ids"
+            raise ExchangeError(message, file=self.name) from error
+
+    @contextmanager
+    def _stream(self) -> Iterator[IO[bytes]]:
+        try:
+            with ExitStack() as stack:
+                stream: IO[bytes] = stack.enter_context(self._path.open("rb"))
+                if self._zipped:
+                    stream = stack.enter_context(stack.enter_context(zipfile.ZipFile(stream)).open("vectors.npy"))
+                yield stream
+        except (OSError, KeyError, zipfile.BadZipFile) as error:
+            raise ExchangeError(f"cannot be read ({_brief(error)})", file=self.name) from error
+
+    def _header(self, stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
+        try:
+            version = np.lib.format.read_magic(stream)
+            read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+            shape, fortran, dtype = read[version](stream)
+        except (ValueError, KeyError, EOFError) as error:
+            raise ExchangeError(f"not a NumPy array, or damaged ({_brief(error)})", file=self.name) from error
+        if dtype.kind != "f" or fortran:
+            what = f"values of {dtype}" if dtype.kind != "f" else "an array in Fortran order"
+            raise ExchangeError(f"{what}: need floating-point numbers, row after row", file=self.name)
+        return shape, dtype, fortran
+
+    def batches(self) -> Iterator[Batch]:
+        """See ``Source``."""
+        with self._stream() as stream:
+            self._header(stream)
+            for start in range(0, self.total, _ROWS):
+                ids = self._ids[start : start + _ROWS]
+                size = len(ids) * self.dimension * self._dtype.itemsize
+                data = stream.read(size)
+                if len(data) < size:
+                    raise ExchangeError(f"ends before record {start + len(ids)}: a truncated file", file=self.name)
+                matrix = np.frombuffer(data, self._dtype).reshape(len(ids), self.dimension)
+                yield plain_batch(ids, list(matrix), start + 1, self.dimension)
+
+
+def plain_batch(ids: Sequence[str], vectors: Sequence[NDArray[Any]], place: int, dimension: int) -> Batch:
+    """Records of a file that has no more than ids and vectors."""
+    import pyarrow as pa
+
+    faults = [_fault(id, vector, dimension) for id, vector in zip(ids, vectors, strict=True)]
+    good = [row for row, fault in enumerate(faults) if fault is None]
+    matrix = np.array([vectors[row] for row in good], np.float32).reshape(len(good), dimension)
+    rejected = [Rejected(place + row, ids[row], fault) for row, fault in enumerate(faults) if fault]
+    table = pa.table({"id": pa.array([ids[row] for row in good], pa.string())})
+    return Batch(table, [place + row for row in good], matrix, [None] * len(good), rejected=rejected)
+
+
+def mean(residues: NDArray[Any]) -> NDArray[np.float32]:
+    """The mean over residues: ndarray, shape=(D,), summed in float64."""
+    vector: NDArray[np.float32] = residues.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return vector
+
+
+def _fault(id: object, vector: NDArray[Any] | None, dimension: int) -> str | None:
+    """Why a record cannot be used."""
+    if not isinstance(id, str) or not id:
+        return "it has no id"
+    if vector is None:
+        return "it has no vector"
+    if len(vector) != dimension:
+        return f"its vector has {len(vector)} dimensions, not {dimension}"
+    if not np.isfinite(vector).all():
+        return "its vector is not finite (NaN or infinite)"
+    if not vector.any():
+        return "its vector is zero"
+    return None
+
+
+def _vectors(column: pa.ChunkedArray) -> list[NDArray[np.float32] | None]:
+    """Any list of numbers as arrays; None where there is none."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    array = column.combine_chunks()
+    lengths = pc.list_value_length(array).to_pylist()
+    flat = array.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
+    ends = np.cumsum([length or 0 for length in lengths])
+    return [
+        None if length is None else flat[end - length : end] for length, end in zip(lengths, ends.tolist(), strict=True)
+    ]
+
+
+def _matrices(column: pa.ChunkedArray, dimension: int | None) -> list[NDArray[np.float32] | None]:
+    """Lists of lists of numbers as (L, D) arrays; None where they are not of that shape."""
+    import pyarrow as pa
+
+    matrices: list[NDArray[np.float32] | None] = []
+    for scalar in column:
+        rows = scalar.values
+        wide = None if rows is None or not len(rows) else rows.flatten()
+        if wide is None or len(wide) % len(rows) or len(wide) // len(rows) != (dimension or len(wide) // len(rows)):
+            matrices.append(None)
+        else:
+            numbers = wide.cast(pa.float32()).to_numpy(zero_copy_only=False)
+            matrices.append(numbers.reshape(len(rows), -1))
+    return matrices
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """Columns as a database keeps them: what pandas and polars call large or categorical is plain text there."""
+    import pyarrow as pa
+
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    return pa.field(field.name, pa.string() if pa.types.is_large_string(kind) else kind)
+
+
+def _brief(error: BaseException) -> str:
+    return " ".join(str(error).split())[:160] or type(error).__name__

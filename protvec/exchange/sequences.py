@@ -8,7 +8,7 @@ from protvec.fasta import Record
 from protvec.headers import parse
 from protvec.ingest import Options, open_sources
 from protvec.ingest.records import make_row
-from protvec.store import METADATA_COLUMNS
+from protvec.store import METADATA_COLUMNS, digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,4 +89,4 @@ def _described(id: str, sequence: str | None, sequences: Sequences | None, datas
     record = sequences.find(id) if sequences is not None else None
     if record is None or (sequence and sequence != record.sequence):
         return {"dataset": dataset}
-    return make_row(record, Options(dataset=dataset))
+    return make_row(record, Options(dataset=dataset), digest(record.sequence))

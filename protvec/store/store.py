@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from protvec.errors import DatabaseError
 from protvec.store import columns, layout, recode, snapshots
 from protvec.store.codec import DEFAULT_CODEC, codec_named
-from protvec.store.columns import check_name
 from protvec.store.filters import enclosed, in_lists
 from protvec.store.ledger import Ledger
 from protvec.store.location import locate

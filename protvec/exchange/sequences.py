@@ -89,4 +89,4 @@ def _described(id: str, sequence: str | None, sequences: Sequences | None, datas
     record = sequences.find(id) if sequences is not None else None
     if record is None or (sequence and sequence != record.sequence):
         return {"dataset": dataset}
-    return make_row(record, Options(dataset=dataset), digest(record.sequence))
+    return make_row(record, digest(record.sequence), Options(dataset=dataset))

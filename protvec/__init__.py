@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "CheckResult": "protvec.store.check",
     "Database": "protvec.database",
     "Protein": "protvec.database",
     "Settings": "protvec.database",
@@ -37,6 +38,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "CheckResult",
     "Database",
     "Hit",
     "Hits",
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from protvec.search import Hit, Hits, Query
     from protvec.space import Space
     from protvec.store import LogEntry
+    from protvec.store.check import CheckResult
 
 
 def __getattr__(name: str) -> object:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from protvec.ingest import Estimate, Observer, Plan, Report
     from protvec.search import Hits, Query
     from protvec.store import LogEntry, Residues, Snapshot
+    from protvec.store.check import CheckResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -524,6 +525,30 @@ class Database:
     def residue_batches(self, *, where: str | None = None, batch_size: int = 32) -> pa.RecordBatchReader:
         """As ``iter_residues``, as a stream of Arrow record batches: see ``Store.residue_batches``."""
         return self.store.residue_batches(where=where, batch_size=batch_size)
+
+    def check(
+        self, *, full: bool = False, repair: bool = False, progress: Callable[[int, int], None] | None = None
+    ) -> CheckResult:
+        """Look at everything in this database: schemas, every row, residue arrays, indexes, and the log.
+
+        Args:
+            full: Compare every residue array with the vectors of its proteins, not a sample of 256.
+            repair: Mend what can be mended, and check again. What has lost its residues is embedded again, for
+                which the model is loaded then.
+            progress: Called with the rows looked at so far, and how many there are.
+
+        Returns:
+            ``findings``, what was done (``repairs``) and what is lost by it; ``ok`` where nothing is damaged.
+        """
+        from protvec.store import check
+
+        if not repair:
+            return check.check(self.store, full=full, progress=progress)
+
+        def embedder(sequences: Sequence[str]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+            return ((each.vector, each.residues) for each in embed(self.encoder(), sequences))
+
+        return check.repair(self.store, full=full, embedder=embedder, progress=progress)
 
     def log(self, n: int | None = None) -> list[LogEntry]:
         """What was done to this database, newest first: at most ``n`` runs.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import annotate, console, demo, export, ingest, inspect, log, models, moved, search, snapshots, upkeep
+from protvec.cli import annotate, check, console, demo, export, ingest, inspect, log, models, moved, search, snapshots, upkeep
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -44,6 +44,7 @@ def build() -> typer.Typer:
     app.command("log")(log.log)
     app.command("compact")(upkeep.compact)
     app.command("recode")(upkeep.recode)
+    app.command("check")(check.check)
     app.add_typer(models.build(), name="models")
     app.command("demo")(demo.demo)
     _reach_object_stores(app)

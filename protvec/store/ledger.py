@@ -10,7 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 from protvec.errors import DatabaseError, DatabaseFormatError, IngestInterrupted, ProtvecError, QueryError
 from protvec.store import layout
@@ -130,6 +130,22 @@ class LogEntry:
         return plain
 
 
+class Accounts(NamedTuple):
+    """The sum of a ledger.
+
+    Attributes:
+        version: Of its table.
+        gained: By how many rows ``proteins`` grew, by what the runs have said.
+        running: Runs that are under way.
+        killed: Runs that left no word of their end, oldest first.
+    """
+
+    version: int
+    gained: int
+    running: list[LogEntry]
+    killed: list[LogEntry]
+
+
 class Ledger:
     """The ledger of one database; made by ``Store``.
 
@@ -229,6 +245,7 @@ class Ledger:
 
     def settle(self, entry: LogEntry, gained: int) -> None:
         """Close the row of a run that was killed, once it is known what it did."""
+        entry = self.entry(entry.run)  # with its details
         entry.state, entry.gained = "killed", gained
         self._save(entry)
 
@@ -260,6 +277,16 @@ class Ledger:
             raise QueryError(f"{self._root}: {several}; `protvec log` lists them")
         (row,) = read(table, where=f"run = {quote(found[0])}").to_pylist()
         return _alive(_from_row(row))
+
+    def accounts(self) -> Accounts:
+        """What all runs together say of ``proteins``, and which of them have not ended."""
+        table = self._table()
+        rows = read(table, columns=[name for name in table.schema.names if name not in _DETAILS])
+        entries = [_from_row(row) for row in rows.sort_by([("started", "ascending")]).to_pylist()]
+        open_ = [entry for entry in entries if entry.state == "running"]
+        running = [entry for entry in open_ if _is_running(entry)]
+        killed = [entry for entry in open_ if entry not in running]
+        return Accounts(table.version, sum(entry.gained for entry in entries), running, killed)
 
     def table(self) -> LanceDataset | None:
         """A handle on the newest version; None where the database has no ledger."""

@@ -142,6 +142,11 @@ class Reader:
         check_name(self._current()[0], name)
 
     @property
+    def keeps_residues(self) -> bool:
+        """Whether residue arrays are stored at all."""
+        return self._codec.keeps
+
+    @property
     def bytes_per_residue(self) -> float:
         """What a stored residue takes, for estimates."""
         return bytes_per_residue(self.codec, self.space.dimension)
@@ -364,6 +369,10 @@ class Reader:
     def refresh(self) -> None:
         """See what other processes have committed by now, without waiting for ``read_consistency_seconds``."""
         self._newest()
+
+    def handles(self) -> Handles:
+        """Handles on the newest versions of ``proteins`` and ``residues``; on the snapshot where it is one."""
+        return self._newest() if self.at is None else self._current()
 
     # --- Handles ---------------------------------------------------------------------------------------
 

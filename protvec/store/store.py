@@ -324,6 +324,20 @@ class Store(Reader):
         with self._writing:
             return self._sweep()
 
+    def drop_orphans(self, digests: Sequence[str]) -> int:
+        """Remove the residues of those of these digests that no protein has.
+
+        Returns:
+            The number of residue arrays removed.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        with self._writing:
+            before = int(self._newest()[1].count_rows())
+            self._drop_orphans(sorted(digests))
+            return max(0, before - int(self._newest()[1].count_rows()))
+
     def _sweep(self) -> int:
         if not self._codec.keeps:
             return 0

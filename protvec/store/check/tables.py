@@ -1,0 +1,105 @@
+"""Schemas, indexes and the ledger: what can be said of a table without reading its rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protvec.store.check.findings import Finding
+from protvec.store.check.fragments import Fragments
+from protvec.store.filters import LANCE_ERRORS, brief
+from protvec.store.schema import (
+    LEDGER,
+    PROTEINS,
+    RESIDUES,
+    SCHEMA_VERSION,
+    Description,
+    ledger_schema,
+    proteins_schema,
+    residues_schema,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pyarrow as pa
+    from lance import LanceDataset
+
+    from protvec.store.store import Store
+
+_LOOKS = 5  # at the ledger and the proteins, until nobody wrote to the ledger in between
+_KEY = b"lance-schema:unenforced-primary-key"
+
+
+def check_schemas(store: Store, proteins: LanceDataset, residues: LanceDataset) -> Iterator[Finding]:
+    """Columns that are missing or of another type, keys that are not declared, and an old schema version."""
+    description = Description.from_schema(proteins.schema, path=store.path)
+    yield from _compare(PROTEINS, proteins.schema, proteins_schema(description))
+    yield from _compare(RESIDUES, residues.schema, residues_schema())
+    if description.schema_version < SCHEMA_VERSION:
+        message = f"schema version {description.schema_version}: the first write makes it {SCHEMA_VERSION}"
+        yield Finding("old-schema", PROTEINS, message, 0, level="note")
+
+
+def _compare(name: str, schema: pa.Schema, expected: pa.Schema) -> Iterator[Finding]:
+    for field in expected:
+        if field.name not in schema.names:
+            wrong = "is missing"
+        elif (found := schema.field(field.name)).type != field.type:
+            wrong = f"is {found.type}, not {field.type}"
+        elif _KEY in (field.metadata or {}) and (found.nullable or _KEY not in (found.metadata or {})):
+            wrong = "is not declared as the key"
+        else:
+            continue
+        yield Finding("schema", name, f"column {field.name} {wrong}", 0, (field.name,), repairable=False)
+
+
+def check_indexes(name: str, dataset: LanceDataset) -> Iterator[Finding]:
+    """Indexes that cannot be read, and those that lack rows."""
+    for index in dataset.describe_indices():
+        try:
+            lacking = int(dataset.stats.index_stats(index.name)["num_unindexed_rows"])
+        except LANCE_ERRORS as error:
+            yield Finding(
+                "index-damaged", name, f"index {index.name} cannot be read ({brief(error)})", 1, (index.name,)
+            )
+            continue
+        if lacking:
+            message = f"index {index.name} lacks {lacking:,} rows, which are searched one by one"
+            yield Finding("index-behind", name, message, lacking, (index.name,), level="note")
+
+
+def check_ledger(store: Store) -> Iterator[Finding]:
+    """A ledger that is missing, damaged, or does not add up to the proteins that there are."""
+    table = store.ledger.table()
+    if table is None:
+        if store.schema_version >= SCHEMA_VERSION:
+            yield Finding("ledger-missing", LEDGER, "there is no such table", 0)
+        return
+    fragments = Fragments(table, LEDGER)
+    fragments.scan(ledger_schema().names, lambda *_: None)
+    yield from _compare(LEDGER, table.schema, ledger_schema())
+    yield from fragments.findings()
+    if not fragments.damaged:
+        yield from _balance(store)
+
+
+def _balance(store: Store) -> Iterator[Finding]:
+    """Rows of ``proteins`` against what the runs say that they added and removed."""
+    for _ in range(_LOOKS):
+        before = store.ledger.accounts()
+        rows = store.handles()[0].count_rows()
+        accounts = store.ledger.accounts()
+        if accounts.version == before.version:
+            break
+    else:
+        return  # others are writing all the time
+    if accounts.running:
+        return  # what these have added they have not said yet
+    more = rows - accounts.gained
+    if accounts.killed:
+        runs = tuple(entry.run for entry in accounts.killed)
+        message = f"{len(runs)} runs were killed; they left {more:+,} rows that they could not record"
+        yield Finding("killed-run", LEDGER, message, len(runs), runs, level="leftover")
+    elif more:
+        message = f"the runs add up to {accounts.gained:,} proteins, and there are {rows:,}"
+        yield Finding("ledger-count", LEDGER, message, abs(more))

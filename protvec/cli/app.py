@@ -8,7 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from protvec.cli import annotate, check, console, demo, export, ingest, inspect, log, models, moved, search, snapshots, upkeep
+from protvec.cli import (
+    annotate,
+    check,
+    console,
+    demo,
+    export,
+    ingest,
+    inspect,
+    log,
+    models,
+    moved,
+    search,
+    snapshots,
+    upkeep,
+)
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 

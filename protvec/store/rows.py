@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
     _Row = tuple[str, int, str, bytes | None, bytes]  # the columns of ``residues``
 
-# Residues are encoded into record batches of about this size, so that memory holds their bytes once.
-_BATCH_BYTES = 16 << 20
+# So much of float32 is encoded at once, into one record batch: memory holds the encoded bytes twice for that alone.
+_BATCH_BYTES = 32 << 20
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Stored:
     codec: str
     scales: bytes | None
     data: bytes
+
+    @property
+    def nbytes(self) -> int:
+        """Of the bytes."""
+        return len(self.data)
 
     def decode(self) -> NDArray[np.float32]:
         """ndarray, shape=(L, D), dtype=float32."""
@@ -103,22 +111,28 @@ def encode(
 
     given: list[str] = []
     batches: list[pa.RecordBatch] = []
-    pending: list[_Row] = []
-    for digest, array in residues:
-        given.append(digest)
-        if digest in known:
-            continue
-        if digest not in expected:
-            raise ValueError(f"residues of {digest}, which no protein of this batch has")
-        pending.append(_row(digest, array, codec, dimension))
-        if sum(len(row[-1]) for row in pending) >= _BATCH_BYTES:
-            batches.append(_record_batch(pending, schema))
-            pending = []
+    pending: list[tuple[str, NDArray[np.float32] | Stored]] = []
+    with ThreadPoolExecutor(_THREADS) as pool:
+
+        def encoded() -> pa.RecordBatch:
+            return _record_batch(list(pool.map(lambda each: _row(each[0], each[1], codec, dimension), pending)), schema)
+
+        for digest, array in residues:
+            given.append(digest)
+            if digest in known:
+                continue
+            if digest not in expected:
+                raise ValueError(f"residues of {digest}, which no protein of this batch has")
+            pending.append((digest, array))
+            if sum(array.nbytes for _, array in pending) >= _BATCH_BYTES:
+                batches.append(encoded())
+                pending = []
+        batches.append(encoded())
     _refuse_repeats(given, "digest")
     if missing := set(expected).difference(known, given):
         # Also what happens when another process deletes the sequence that was to be reused.
         raise DatabaseError(f"no residues of {len(missing)} sequences, such as {min(missing)}: run it again")
-    return pa.Table.from_batches([*batches, _record_batch(pending, schema)], schema=schema)
+    return pa.Table.from_batches(batches, schema=schema)
 
 
 def _row(digest: str, array: NDArray[np.float32] | Stored, codec: Codec, dimension: int) -> _Row:

@@ -1,0 +1,327 @@
+"""The parts of ``bench_store.py`` that measure: each function is one section, and returns plain figures."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from _bench import Spread, forget_peak_memory, peak_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from protvec.database import Database
+    from protvec.fasta import Record
+    from protvec.store import LogEntry, Store
+
+    Matrix = NDArray[np.float32]
+
+LENGTH, DIMENSION = 400, 768  # a protein of common length, and Ankh base
+CODECS = ("float16", "int8", "int4")
+LETTERS = np.frombuffer(b"ACDEFGHIKLMNPQRSTVWY", np.uint8)
+
+
+# --- Fidelity ----------------------------------------------------------------------------------------------
+
+
+def fidelity(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What each codec loses of what ``near`` gives: cosines with, and errors against, float32."""
+    found = {name: _Fidelity() for name in CODECS}
+    for array in _embedded(records):
+        for name, each in found.items():
+            each.add(array, name)
+    return [{"codec": name, "proteins": len(records)} | each.figures() for name, each in found.items()]
+
+
+class _Fidelity:
+    def __init__(self) -> None:
+        self.cosines: list[NDArray[np.float64]] = []
+        self.pooled: list[float] = []
+        self.errors: list[float] = []
+        self.mean_errors: list[float] = []
+
+    def add(self, array: Matrix, name: str) -> None:
+        from protvec.store import CODECS
+
+        back = CODECS[name].decode(*CODECS[name].encode(array), length=len(array)).astype(np.float64)
+        exact = array.astype(np.float64)
+        self.cosines.append(_cosine(exact, back))
+        self.errors.append(float((np.linalg.norm(exact - back, axis=1) / np.linalg.norm(exact, axis=1)).max()))
+        mean, back_mean = exact.mean(axis=0), back.mean(axis=0)
+        self.pooled.append(float(_cosine(mean, back_mean)))
+        self.mean_errors.append(float(np.linalg.norm(mean - back_mean) / np.linalg.norm(mean)))
+
+    def figures(self) -> dict[str, float]:
+        cosines = np.concatenate(self.cosines)
+        return {
+            "residue_worst": float(cosines.min()),
+            "residue_mean": float(cosines.mean()),
+            "residue_error_most": max(self.errors),
+            "pooled_worst": min(self.pooled),
+            "pooled_error_most": max(self.mean_errors),
+        }
+
+
+def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    norms = np.linalg.norm(one, axis=-1) * np.linalg.norm(other, axis=-1)
+    cosine: NDArray[np.float64] = (one * other).sum(axis=-1) / norms
+    return cosine
+
+
+# --- Writing -----------------------------------------------------------------------------------------------
+
+
+def writing(codec: str, *, proteins: int) -> dict[str, float]:
+    """Bytes a second of stored residues: through ``Store.write``, and the same bytes in plain pyarrow files.
+
+    Both are timed until the bytes are on the disk (``fsync``). The store encodes them as well; how long
+    that takes alone is there too.
+    """
+    from protvec.store import CODECS
+
+    arrays, sequences = _arrays(proteins), _sequences(proteins)
+    start = time.perf_counter()
+    encoded = [CODECS[codec].encode(array) for array in arrays]
+    encoding = time.perf_counter() - start
+    stored = sum(len(data) + len(scales or b"") for data, scales in encoded)
+    with tempfile.TemporaryDirectory() as scratch:
+        plain = _timed(lambda: _write_plain(Path(scratch), encoded))
+        store = _new_store(Path(scratch) / "db", codec)
+        ours = _timed(lambda: _write(store, sequences, arrays))
+    given = sum(array.nbytes for array in arrays)
+    return {"ours": stored / ours, "plain": stored / plain, "ratio": plain / ours, "encode": given / encoding}
+
+
+def _write_plain(folder: Path, encoded: list[tuple[bytes, bytes | None]]) -> None:
+    """One Arrow file for as many proteins as one commit has."""
+    import pyarrow as pa
+
+    for number, start in enumerate(range(0, len(encoded), _per_commit())):
+        part = encoded[start : start + _per_commit()]
+        columns = {"data": pa.array([data for data, _ in part], pa.large_binary())}
+        columns["scales"] = pa.array([scales for _, scales in part], pa.large_binary())
+        table = pa.table(columns)
+        path = folder / f"{number}.arrow"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _per_commit() -> int:
+    from protvec.ingest.commits import COMMIT_BYTES
+
+    return int(COMMIT_BYTES) // (4 * LENGTH * DIMENSION)
+
+
+def _new_store(path: Path, codec: str, dimension: int = DIMENSION) -> Store:
+    from protvec.space import Space
+    from protvec.store import Store
+
+    return Store.create(path, Space("made-up", "", "", "0" * 64, dimension), codec=codec)
+
+
+def _write(store: Store, sequences: list[str], arrays: list[Matrix], *, first: int = 0) -> None:
+    """As an ingest does, in commits of its size."""
+    with store.ledger.running("ingest") as run:
+        _write_run(store, sequences, arrays, first, run)
+
+
+def _write_run(store: Store, sequences: list[str], arrays: list[Matrix], first: int, run: LogEntry) -> None:
+    from protvec.store import digest, protein_table
+
+    for start in range(0, len(sequences), _per_commit()):
+        part = sequences[start : start + _per_commit()]
+        rows = [
+            {"id": f"P{first + start + i}", "digest": digest(text), "sequence": text} for i, text in enumerate(part)
+        ]
+        vectors = np.stack([array.mean(axis=0) for array in arrays[start : start + len(part)]])
+        given = zip((row["digest"] for row in rows), arrays[start:], strict=False)
+        store.write(protein_table(rows, vectors), given, run=run)
+
+
+def _arrays(count: int, seed: int = 0) -> list[Matrix]:
+    """Made-up residues; no two arrays have the same scales, which Lance would store once."""
+    rng = np.random.default_rng(seed)
+    few = [rng.standard_normal((LENGTH, DIMENSION), dtype=np.float32) for _ in range(min(count, 20))]
+    return [few[i % len(few)] * np.float32(rng.uniform(0.5, 2)) for i in range(count)]
+
+
+def _sequences(count: int, seed: int = 0) -> list[str]:
+    rng = np.random.default_rng(seed)
+    return [LETTERS[rng.integers(0, 20, LENGTH)].tobytes().decode() for _ in range(count)]
+
+
+def _timed(work: Any) -> float:  # noqa: ANN401
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+# --- Reading -----------------------------------------------------------------------------------------------
+
+
+def reading(codec: str, *, proteins: int, rounds: int) -> dict[str, Any]:
+    """Milliseconds to read 1, 50 and 500 proteins by id from a warm, open database; bytes a residue."""
+    from protvec.store import Store, bytes_per_residue, bytes_per_sequence
+
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as scratch:
+        store = _new_store(Path(scratch) / "db", codec)
+        for first in range(0, proteins, 500):
+            count = min(500, proteins - first)
+            _write(store, _sequences(count, seed=first), _arrays(count, seed=first), first=first)
+        store.compact(keep_seconds=0.0)
+        store = Store.open(store.path)
+        found: dict[str, Any] = {"codec": codec, "proteins": proteins}
+        for count in (1, 50, 500):
+            if count <= proteins:
+                times = [_timed(lambda: store.residues(_some(rng, proteins, count))) for _ in range(rounds + 2)]  # noqa: B023
+                found[f"ms_{count}"] = vars(Spread.of(1000 * seconds for seconds in times[2:]))
+        own = proteins * (LENGTH * bytes_per_residue(codec, DIMENSION) + bytes_per_sequence(codec, DIMENSION))
+        found["bytes_per_residue"] = store.info()["bytes"]["residues"]["total"] / (proteins * LENGTH)
+        found["of_its_own_size"] = store.info()["bytes"]["residues"]["total"] / own
+    return found
+
+
+def _some(rng: np.random.Generator, proteins: int, count: int) -> list[str]:
+    return [f"P{i}" for i in rng.choice(proteins, count, replace=False)]
+
+
+# --- Growth ------------------------------------------------------------------------------------------------
+
+
+def growth(records: Sequence[Record]) -> dict[str, Any]:
+    """Bytes of a database after many ingests of one protein each: as they leave it, and compacted by hand."""
+    import protvec
+
+    with tempfile.TemporaryDirectory() as scratch:
+        db = protvec.create(Path(scratch) / "db", model="near")
+        fasta = Path(scratch) / "one.fa"
+        seconds = []
+        for record in records:
+            fasta.write_text(f">{record.id}\n{record.sequence}\n")
+            seconds.append(_timed(lambda: db.ingest(fasta)))
+        before = _bytes(db)
+        db.store.compact()
+        compacted = _bytes(db)
+        db.store.compact(keep_seconds=0.0)
+        after = _bytes(db)
+        own = sum(len(sequence) for sequence in {record.sequence for record in records}) * db.store.bytes_per_residue
+        own += len({record.sequence for record in records}) * db.store.bytes_per_sequence
+        figures = {"before": before, "compacted": compacted, "after": after, "codec_own": own}
+    tenth = max(1, len(seconds) // 10)
+    return figures | {
+        "ingests": len(records),
+        "of_its_own_size": after["residues"]["total"] / own,
+        "present_before": (before["residues"]["total"] - before["residues"]["old"]) / own,
+        "first_ms": 1000 * float(np.median(seconds[:tenth])),
+        "last_ms": 1000 * float(np.median(seconds[-tenth:])),
+    }
+
+
+def _bytes(db: Database) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = db.info()["bytes"]
+    return found
+
+
+# --- Overhead ----------------------------------------------------------------------------------------------
+
+
+def overhead(records: Sequence[Record], *, rounds: int) -> dict[str, Any]:
+    """Seconds, of the clock and of processors, of embedding alone and of an ingest of the same, in turn."""
+    _ingest(records[:5])  # warms up both
+    turns = [
+        {"alone": _clocks(lambda: _alone(records)), "ingest": _clocks(lambda: _ingest(records))} for _ in range(rounds)
+    ]
+    over = {
+        clock: vars(Spread.of(turn["ingest"][clock] / turn["alone"][clock] - 1 for turn in turns))
+        for clock in ("wall", "cpu")
+    }
+    return {"rounds": turns, "overhead": over, "residues": sum(len(record.sequence) for record in records)}
+
+
+def _clocks(work: Any) -> dict[str, float]:  # noqa: ANN401
+    before = time.process_time()
+    wall = _timed(work)
+    return {"wall": wall, "cpu": time.process_time() - before}
+
+
+def _alone(records: Sequence[Record]) -> None:
+    for _ in _embedded(records):
+        pass
+
+
+def _embedded(records: Sequence[Record]) -> Iterator[Matrix]:
+    from protvec.engine.base import embed
+
+    for embedding in embed(_near(), (record.sequence for record in records)):
+        yield embedding.residues
+
+
+def _near() -> Any:  # noqa: ANN401
+    """The encoder of ``near``, loaded once in each process."""
+    from protvec import engine
+    from protvec.models import find
+
+    if not _LOADED:
+        _LOADED.append(engine.load(find("near")))
+    return _LOADED[0]
+
+
+_LOADED: list[Any] = []
+
+
+def _ingest(records: Sequence[Record]) -> None:
+    """Into a new database, the model being loaded already."""
+    from protvec.database import Database
+    from protvec.models import find
+    from protvec.store import Store
+
+    with tempfile.TemporaryDirectory() as scratch:
+        store = Store.create(Path(scratch) / "db", find("near").space)
+        fasta = Path(scratch) / "in.fa"
+        fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
+        Database(store, encoder=_near()).ingest(fasta)
+
+
+# --- Memory: each in a process of its own ---------------------------------------------------------------------
+
+
+def ingest_memory(records: Sequence[Record]) -> int:
+    """Bytes that an ingest of these takes at its peak, model and libraries included."""
+    forget_peak_memory()
+    _ingest(records)
+    return peak_memory()
+
+
+def write_vectors(path: Path, *, proteins: int) -> None:
+    """A database of that many proteins with made-up vectors."""
+    from protvec.store import digest, protein_table
+
+    store = _new_store(path, "none")
+    rng = np.random.default_rng(0)
+    for start in range(0, proteins, 5_000):
+        texts = _sequences(min(5_000, proteins - start), seed=start)
+        rows = [{"id": f"P{start + i}", "digest": digest(text), "sequence": text} for i, text in enumerate(texts)]
+        store.write(protein_table(rows, rng.standard_normal((len(rows), DIMENSION), dtype=np.float32)), ())
+    store.compact(keep_seconds=0.0)
+
+
+def search_memory(path: Path) -> dict[str, float]:
+    """Bytes that opening and searching it take at their peak, and milliseconds of a search."""
+    import protvec
+
+    forget_peak_memory()
+    db = protvec.open(path)
+    opened = peak_memory()
+    rng = np.random.default_rng(2)
+    queries = rng.standard_normal((12, DIMENSION), dtype=np.float32)
+    times = [_timed(lambda: db.search_vector(query)) for query in queries]  # noqa: B023
+    return {"opened": opened, "searched": peak_memory(), "ms": 1000 * float(np.median(times[2:]))}

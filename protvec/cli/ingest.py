@@ -30,7 +30,7 @@ from protvec.cli.options import (
     open_store,
 )
 from protvec.cli.output import writing
-from protvec.errors import DatabaseError, InputError
+from protvec.errors import DatabaseError, DatabaseExistsError, InputError
 
 if TYPE_CHECKING:
     from protvec.database import Database, Settings
@@ -135,7 +135,7 @@ class _Target:
         from protvec.store import DEFAULT_CODEC
 
         self._path, self._settings = path, settings
-        self._codec = codec or DEFAULT_CODEC
+        self._codec, self._asked = codec or DEFAULT_CODEC, codec
         self._database: Database | None = None
         self._encoder: Encoder | None = None
         try:
@@ -143,13 +143,13 @@ class _Target:
         except DatabaseNotFoundError:
             self._checkpoint = settings.checkpoint()  # before the files are read: what fails, fails at once
             return
-        self._check_existing(self._database.store, codec)
+        if settings.model is not None:
+            self._database.store.check_space(settings.checkpoint().space)
+        self._check_codec(self._database.store)
 
-    def _check_existing(self, store: Store, codec: str | None) -> None:
-        if self._settings.model is not None:
-            store.check_space(self._settings.checkpoint().space)
-        if codec not in (None, store.codec):
-            raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {codec}")
+    def _check_codec(self, store: Store) -> None:
+        if self._asked not in (None, store.codec):
+            raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {self._asked}")
 
     @property
     def store(self) -> Store | None:
@@ -183,9 +183,17 @@ class _Target:
         if self._database is None:
             from protvec.database import Database
 
-            store = create_store(self._path, self._checkpoint.space, codec=self._codec)
-            self._database = Database(store, self._settings, encoder=self._encoder)
+            self._database = Database(self._made(), self._settings, encoder=self._encoder)
         return self._database
+
+    def _made(self) -> Store:
+        try:
+            return create_store(self._path, self._checkpoint.space, codec=self._codec)
+        except DatabaseExistsError:  # by another process, since the files were read
+            store = open_store(self._path)
+            store.check_space(self._checkpoint.space)
+            self._check_codec(store)
+            return store
 
 
 def _fixes(given: list[str]) -> frozenset[str]:

@@ -99,7 +99,11 @@ class Commits:
         left = self._left(chunk.jobs)
         if left:
             rows, arrays = self._rows(chunk, left), self._residues(chunk, left)
-            self._store.write(rows, arrays, replace=self._options.update, run=self._entry)
+            alone = self._store.write(rows, arrays, replace=self._options.update, run=self._entry)
+            # Others were a moment earlier; a protein that they have deleted again by now was there, too.
+            gone = self._left([job for job in left if job.record.id in alone])
+            self._report.unchanged += len(gone)
+            left = [job for job in left if job.record.id not in alone]
         self._count(chunk.jobs, left)
         self._give_back(embedded)
         self._committed()

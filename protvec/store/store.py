@@ -28,7 +28,7 @@ from protvec.store.tables import (
     read_keys,
 )
 from protvec.store.upkeep import KEEP_SECONDS, clean, compact, maintain
-from protvec.store.verify import check_commit
+from protvec.store.verify import check_commit, left_alone
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Store(Reader):
         *,
         replace: bool = True,
         run: LogEntry | None = None,
-    ) -> None:
+    ) -> set[str]:
         """Insert proteins: one commit of each table, residues first.
 
         A kill between the two leaves residues that the next run of the same proteins uses.
@@ -187,6 +187,9 @@ class Store(Reader):
             run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
                 added to. Without one, this is a run of its own.
 
+        Returns:
+            Ids that were known, and were left as they are.
+
         Raises:
             ValueError: Repeated keys, null or unknown columns, zero or NaN vectors, residues missing or of
                 the wrong shape. Nothing is written then.
@@ -194,7 +197,7 @@ class Store(Reader):
                 for the codec, or the table has not what was written.
         """
         if not proteins.num_rows:
-            return
+            return set()
         with self._writing, self._part_of(run, "write") as entry:
             handle, residue_handle = self._newest()
             self._take(Description.from_schema(handle.schema, path=self.path))  # another process may have recoded it
@@ -208,12 +211,14 @@ class Store(Reader):
             handle = merged.newest
             entry.gained += merged.inserted
             check_commit(merged, table, replaced=replace)
-            entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows
+            alone = set() if replace else left_alone(merged, ids)
+            entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows - len(alone)
             if self._codec.keeps:
                 now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
                 self._restore(sorted(now.intersection(digests)), *having)
                 self._drop_orphans(sorted({*before, *digests} - now))
             self._newest()
+            return alone
 
     def note_precision(self, precision: str) -> None:
         """Record the arithmetic that the first vectors are made in; once it is recorded, it stays.

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError
 from protvec.store.filters import LANCE_ERRORS
-from protvec.store.tables import read_keys
+from protvec.store.tables import present, read_keys
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from lance import LanceDataset
 
@@ -46,6 +48,17 @@ def check_commit(merged: Merged, rows: pa.Table, *, replaced: bool = True) -> No
     more = growth(merged.own)
     if more is not None and more != merged.inserted:
         raise DatabaseError(f"{where}: {merged.inserted} proteins added, but {more} more rows: run `protvec check`")
+
+
+def left_alone(merged: Merged, ids: Sequence[str]) -> set[str]:
+    """Those of a commit's ids that were known before it, where known rows were not to be replaced.
+
+    Another writer may have added them since they were looked for. Lance merges again then, into the version that
+    has them: so it is the version before this commit that tells.
+    """
+    if merged.inserted == len(ids):
+        return set()
+    return present(merged.own.checkout_version(merged.own.version - 1), "id", ids)
 
 
 def growth(version: LanceDataset) -> int | None:

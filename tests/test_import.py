@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import h5py
+import lance
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -96,6 +97,20 @@ class TestRoundTrip:
         new = Store.open(tmp_path / "new.lancedb")
         assert new.codec == "none"
         assert str(contents(new)) == str(contents(annotated, residues=False))
+
+    @pytest.mark.parametrize("codec", ["int8", "int4", "float16"])
+    @pytest.mark.parametrize("kind", ["parquet", "h5"])
+    def test_residues_of_every_codec_come_back_and_pass_a_check(self, tmp_path, codec, kind):
+        store = Store.create(tmp_path / "a", data.space(), codec=codec)
+        data.write(store, data.numbered(0, 40))
+        export(store, tmp_path / f"x.{kind}", level="residue")
+        protvec.import_file(tmp_path / f"x.{kind}", tmp_path / "b")
+        new = protvec.open(tmp_path / "b")
+        assert new.store.codec == codec
+        assert new.check(full=True).ok
+        tolerance = 1e-5 if kind == "parquet" else 4e-3
+        for id, array in store.residues([f"P{i:04d}" for i in range(40)]).items():
+            assert np.allclose(new.residues(id), array, atol=tolerance)
 
     @pytest.mark.parametrize("name", ["x.npz", "x.h5"])
     def test_vectors_and_ids_come_back(self, store, tmp_path, name):
@@ -293,6 +308,17 @@ class TestWithoutSequences:
         assert row["digest"].startswith("NS.")
         assert len({row["digest"] for row in contents(db.store).values()}) == 4
 
+    def test_a_check_finds_nothing_and_a_repair_changes_nothing(self, db, tmp_path):
+        assert db.check(full=True).ok
+        h5(tmp_path / "r.h5", {"a": vectors(5), "b": vectors(3, seed=1)})
+        protvec.import_file(tmp_path / "r.h5", tmp_path / "r", model="esm")
+        other = protvec.open(tmp_path / "r")
+        assert other.check(full=True).ok
+        lance.dataset(f"{other.path}/residues.lance").delete(f"digest = '{contents(other.store)['a']['digest']}'")
+        found = run(["check", "--db", other.path, "--repair"])
+        assert found == 1  # nobody can embed it again
+        assert sorted(contents(Store.open(other.path), residues=False)) == ["a", "b"]
+
     def test_everything_else_goes_on(self, db, tmp_path):
         assert db.search_id("v1", k=4).ids[0] == "v1"
         assert db.info()["proteins"] == 4
@@ -370,6 +396,14 @@ class TestRecordsThatCannotBeUsed:
         report = protvec.import_file(tmp_path / "x.h5", tmp_path / "db", model="esm", fasta=fasta)
         assert counts(report) == {"requested": 2, "added": 1, "skipped": 1}
         assert "5 residues, its sequence 4" in report.skipped[0].reason
+
+    def test_a_vector_that_is_not_the_mean_of_its_residues(self, tmp_path):
+        arrays = [vectors(5), vectors(4, seed=1)]
+        means = [array.mean(axis=0) for array in arrays]
+        table = pa.table({"id": ["a", "b"], "vector": [means[0], -means[1]], "residues": [a.tolist() for a in arrays]})
+        pq.write_table(table, tmp_path / "x.parquet")
+        report = protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+        assert [(s.id, s.reason) for s in report.skipped] == [("b", "its vector is not the mean of its residues")]
 
     def test_residues_that_are_not_finite(self, tmp_path):
         bad = vectors(5)

@@ -99,6 +99,7 @@ class TestResidues:
         c = Store.open(tmp_path / "c")
         assert (report.codec, report.recoded, c.codec) == ("float16", 7, "float16")
         assert np.array_equal(c.residues(["P0001"])["P0001"], a.residues(["P0001"])["P0001"])
+        assert protvec.open(c.path).check(full=True).ok
         assert np.allclose(c.residues(["P0007"])["P0007"], b.residues(["P0007"])["P0007"], rtol=1e-3, atol=1e-3)
 
     def test_a_database_without_them(self, tmp_path):

@@ -147,7 +147,9 @@ def _check(
         )
     if kind == "h5":
         h5py(str(path))
-    return dtype or ("float16" if level == "residue" else "float32")
+    # Half precision is what others write, but would not bring back small integers as they were.
+    exact = kind == "parquet" and store.codec != "float16"
+    return dtype or ("float16" if level == "residue" and not exact else "float32")
 
 
 def _columns(view: Reader, kind: str, level: str, columns: Sequence[str] | None) -> list[str]:

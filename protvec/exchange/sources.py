@@ -14,6 +14,7 @@ import numpy as np
 from protvec.errors import ExchangeError
 from protvec.exchange.batches import Batch, Rejected
 from protvec.exchange.files import ids_beside
+from protvec.store import CODECS, mean_slack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _ROWS = 2_048
 _RESIDUE_ROWS = 128
+_ROUNDED = 5e-2  # of a vector's norm
 _MADE_HERE = ("digest", "length", "vector", "residues")  # computed, never taken as a column
 
 
@@ -104,11 +106,13 @@ class ParquetSource:
         chosen: list[NDArray[np.float32]] = []
         arrays: list[NDArray[np.float32]] = []
         rejected: list[Rejected] = []
-        for row, (id, vector) in enumerate(zip(ids, vectors, strict=True)):
-            array = residues[row] if residues else None
-            fault = _fault(id, vector, dimension)
+        for row, (id, given) in enumerate(zip(ids, vectors, strict=True)):
+            array, vector = residues[row] if residues else None, given
+            fault = _fault(id, given, dimension)
             if fault is None and residues is not None and array is None:
                 fault = f"its residues are not (L, {dimension})"
+            if fault is None and given is not None and array is not None:
+                vector, fault = _reconciled(given, array)
             if fault is not None or vector is None:
                 rejected.append(Rejected(place + row, str(id or ""), str(fault)))
                 continue
@@ -222,6 +226,19 @@ def mean(residues: NDArray[Any]) -> NDArray[np.float32]:
     """The mean over residues: ndarray, shape=(D,), summed in float64."""
     vector: NDArray[np.float32] = residues.mean(axis=0, dtype=np.float64).astype(np.float32)
     return vector
+
+
+def _reconciled(vector: NDArray[np.float32], residues: NDArray[np.float32]) -> tuple[NDArray[np.float32], str | None]:
+    """The vector where it is the mean of the residues, the mean itself where that is no more than rounded."""
+    if not np.isfinite(residues).all():
+        return vector, "its residues are not finite (NaN or infinite)"
+    ours = mean(residues)
+    apart = float(np.linalg.norm(ours - vector))
+    if apart <= mean_slack(CODECS["float16"], residues):  # the widest of all codecs
+        return vector, None
+    if apart <= _ROUNDED * float(np.linalg.norm(vector)):
+        return ours, None
+    return vector, "its vector is not the mean of its residues"
 
 
 def _fault(id: object, vector: NDArray[Any] | None, dimension: int) -> str | None:

@@ -24,6 +24,9 @@ def digest(sequence: str) -> str:
     return "SQ." + base64.urlsafe_b64encode(head).decode("ascii")
 
 
+NO_SEQUENCE = "NS."
+
+
 def vector_digest(id: str, vector: NDArray[np.float32]) -> str:
     """What stands in for the digest of a sequence that is not known: ``NS.`` and a digest of id and vector.
 
@@ -34,4 +37,4 @@ def vector_digest(id: str, vector: NDArray[np.float32]) -> str:
         vector: ndarray, shape=(D,), dtype=float32.
     """
     content = hashlib.sha512(id.encode() + b"\0" + vector.astype("<f4").tobytes())
-    return "NS." + base64.urlsafe_b64encode(content.digest()[:24]).decode("ascii")
+    return NO_SEQUENCE + base64.urlsafe_b64encode(content.digest()[:24]).decode("ascii")

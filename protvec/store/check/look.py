@@ -71,7 +71,7 @@ def check(store: Store, *, full: bool = False, progress: Callable[[int, int], No
 def _recoded(store: Store) -> bool:
     """Whether the arrays may have been in another codec before."""
     try:
-        return any(entry.command == "recode" for entry in store.ledger.entries())
+        return any(entry.command in ("recode", "import", "merge") for entry in store.ledger.entries())
     except DatabaseError:  # a damaged ledger is a finding of its own
         return True
 

@@ -14,6 +14,7 @@ from protvec.store.arrays import read_arrays
 from protvec.store.check.findings import CheckResult, Finding, Repair
 from protvec.store.check.look import check
 from protvec.store.check.rows import repeated
+from protvec.store.digest import NO_SEQUENCE
 from protvec.store.digest import digest as digest_of
 from protvec.store.filters import LANCE_ERRORS, in_lists
 from protvec.store.ledger import Skipped
@@ -155,6 +156,10 @@ class _Mender:
 
         table = self._table(PROTEINS)
         rows = read_keys(table, "id", list(finding.ids), table.schema.names)
+        rows = rows.filter(pc.not_equal(rows["sequence"], ""))
+        if not rows.num_rows:  # of an imported vector without a sequence, nothing says what they were
+            self._note(f"{len(finding.ids)} rows have no sequence: import them again")
+            return
         digests = pa.array([digest_of(text) for text in rows["sequence"].to_pylist()], pa.string())
         for name, values in (("digest", digests), ("length", pc.utf8_length(rows["sequence"]))):
             rows = rows.set_column(rows.schema.get_field_index(name), table.schema.field(name), values)
@@ -212,6 +217,11 @@ class _Mender:
         wanted = sorted(present(self._table(PROTEINS), "digest", list(dict.fromkeys(digests))))
         if not wanted:
             return  # what was done before has mended it
+        if without := [digest for digest in wanted if digest.startswith(NO_SEQUENCE)]:
+            self._note(f"{len(without)} vectors were imported without sequences: import them again")
+            wanted = [digest for digest in wanted if not digest.startswith(NO_SEQUENCE)]
+            if not wanted:
+                return
         if self._embedder is None:
             self._note(f"{len(wanted)} sequences have to be embedded again, which needs the model")
             return

@@ -9,6 +9,7 @@ import numpy as np
 
 from protvec.store.check.findings import Finding
 from protvec.store.codec import CODECS
+from protvec.store.digest import NO_SEQUENCE
 from protvec.store.digest import digest as digest_of
 from protvec.store.schema import PROTEINS, RESIDUES
 
@@ -72,11 +73,13 @@ def scan_proteins(fragments: Fragments, seen: Callable[[int], None]) -> tuple[Ro
     def use(part: Part, offset: int, batch: pa.RecordBatch) -> None:
         ids, sequences = batch["id"], batch["sequence"]
         rows.add(ids, batch["digest"], batch["length"], part.start + offset)
-        lengths.extend(ids.filter(pc.not_equal(pc.utf8_length(sequences), batch["length"])).to_pylist())
+        # Of an imported vector without a sequence, nobody but the file knows the length.
+        differs = pc.and_(pc.not_equal(sequences, ""), pc.not_equal(pc.utf8_length(sequences), batch["length"]))
+        lengths.extend(ids.filter(differs).to_pylist())
         good = np.isfinite(matrix := matrix_of(batch["vector"])).all(axis=1) & matrix.any(axis=1)
         vectors.extend(ids.filter(~good).to_pylist())
         named = zip(ids.to_pylist(), sequences.to_pylist(), batch["digest"].to_pylist(), strict=True)
-        digests.extend(key for key, text, digest in named if digest_of(text) != digest)
+        digests.extend(key for key, text, digest in named if not _fits(text, digest))
         seen(batch.num_rows)
 
     fragments.scan(["id", "digest", "sequence", "length", "vector"], use)
@@ -88,6 +91,10 @@ def scan_proteins(fragments: Fragments, seen: Callable[[int], None]) -> tuple[Ro
         _finding("bad-vector", PROTEINS, "{} vectors are zero or not finite", vectors),
     ]
     return rows, [finding for finding in found if finding.count]
+
+
+def _fits(sequence: str, digest: str) -> bool:
+    return digest_of(sequence) == digest if sequence else digest.startswith(NO_SEQUENCE)
 
 
 def scan_residues(fragments: Fragments, seen: Callable[[int], None]) -> tuple[Rows, list[Finding]]:

@@ -37,6 +37,20 @@ def make_bucket(endpoint: str, name: str) -> None:
         pass
 
 
+def remove(given: dict[str, str], bucket: str, key: str) -> None:
+    import boto3
+
+    client = boto3.client(
+        "s3",
+        endpoint_url=given["aws_endpoint"],
+        aws_access_key_id=given["aws_access_key_id"],
+        aws_secret_access_key=given["aws_secret_access_key"],
+        region_name=given["aws_region"],
+    )
+    client.delete_object(Bucket=bucket, Key=key)
+    client.close()
+
+
 def options(endpoint: str) -> dict[str, str]:
     return {
         "aws_endpoint": endpoint,

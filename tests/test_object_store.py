@@ -205,6 +205,30 @@ def test_storage_options_of_the_command_line_and_of_python(url, options, tmp_pat
     assert "no credentials: set AWS_ACCESS_KEY_ID" in capfd.readouterr().err
 
 
+def test_check_and_annotate_and_merge_there(url, options, tmp_path, capfd):
+    given = [word for key, value in options.items() for word in ("--storage-option", f"{key}={value}")]
+    fasta = write_fasta(tmp_path / "in.fa", [("his1 one", HISTONE), ("ubq two", UBIQUITIN)])
+    assert run(["ingest", str(fasta), "--db", str(tmp_path / "local"), "--model", "near"]) == 0
+    assert run(["merge", str(tmp_path / "local"), "--into", url, *given]) == 0
+    (tmp_path / "own.tsv").write_text("id\tmine\nhis1\t1.5\n")
+    assert run(["annotate", "--table", str(tmp_path / "own.tsv"), "--db", url, *given]) == 0
+    assert run(["check", "--full", "--db", url, *given]) == 0
+    assert "nothing is damaged (2 proteins" in "".join(capfd.readouterr())
+    assert run(["export", "-o", str(tmp_path / "out.parquet"), "--db", url, *given]) == 0
+    assert run(["merge", url, "--into", str(tmp_path / "back"), *given]) == 0
+    assert contents(Store.open(tmp_path / "back"))[:2] == contents(Store.open(tmp_path / "local"))[:2]
+
+
+def test_an_object_that_is_gone_is_named(url, options, capfd):
+    store = Store.create(url, data.space(), storage_options=options)
+    data.write(store, data.numbered(0, 5))
+    name = store._newest()[0].get_fragments()[0].data_files()[0].path
+    object_store.remove(options, BUCKET, f"{url.removeprefix(f's3://{BUCKET}/')}/proteins.lance/data/{name}")
+    with pytest.raises(DatabaseFormatError) as caught:
+        Store.open(url, storage_options=options).get(["P0001"])
+    assert str(caught.value).startswith(f"{url}/proteins.lance: damaged: data/{name} is missing; `protvec check --db ")
+
+
 def test_other_things_in_the_bucket_are_no_database(url, options):
     Store.create(url, data.space(), storage_options=options)
     with pytest.raises(DatabaseFormatError, match="not a protvec database"):
@@ -353,6 +377,8 @@ def test_storage_options_are_pairs(capfd):
         words = [word for pair in given for word in ("--storage-option", pair)]
         assert run(["info", "--db", "s3://b/x", *words]) == 2
         assert "needs KEY=VALUE, each key once" in capfd.readouterr().err
+    assert run(["info", "--db", "plants.lancedb", "--storage-option", "a=1"]) == 2
+    assert "is for a database in an object store" in capfd.readouterr().err
 
 
 def test_every_command_of_a_database_takes_storage_options():

@@ -105,7 +105,7 @@ def open_store(db: str, *, at: str | None = None) -> Store:
     """
     from protvec.store import Store
 
-    return Store.open(db, at=at, storage_options=state.storage_options)
+    return Store.open(db, at=at, storage_options=_options_for(db))
 
 
 def create_store(db: str, space: Space, *, codec: str) -> Store:
@@ -116,7 +116,7 @@ def create_store(db: str, space: Space, *, codec: str) -> Store:
     """
     from protvec.store import Store
 
-    return Store.create(db, space, codec=codec, storage_options=state.storage_options)
+    return Store.create(db, space, codec=codec, storage_options=_options_for(db))
 
 
 def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -129,11 +129,18 @@ def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(*args: object, storage_option: list[str] | None = None, **options: object) -> None:
         state.storage_options = _pairs(storage_option or [])
+        if storage_option and not any(":" in str(value) for value in options.values()):
+            raise typer.BadParameter("is for a database in an object store (s3://…)", param_hint="--storage-option")
         command(*args, **options)
 
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), parameter])  # type: ignore[attr-defined]
     run.__annotations__ = {**command.__annotations__, "storage_option": StorageOption}
     return run
+
+
+def _options_for(db: str) -> dict[str, str] | None:
+    """The storage options for a database, which may be a local one beside another in an object store."""
+    return state.storage_options if ":" in db else None
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

@@ -101,11 +101,15 @@ def merge(
         QueryError: one id has different sequences, a database is merged into itself, or columns of one name have
             different types; nothing was written.
     """
-    stores = [Store.open(path, storage_options=storage_options) for path in databases]
-    target = _opened(into, storage_options)
-    return merge_into(
-        target, stores, _creating(into, storage_options), prefer=prefer, residues=residues, progress=progress
-    )
+    stores = [Store.open(path, storage_options=_for(path, storage_options)) for path in databases]
+    options = _for(into, storage_options)
+    target = _opened(into, options)
+    return merge_into(target, stores, _creating(into, options), prefer=prefer, residues=residues, progress=progress)
+
+
+def _for(path: str | Path, storage_options: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """The options for a database among others: a local one takes none."""
+    return storage_options if "://" in str(path) else None
 
 
 def _opened(path: str | Path, storage_options: Mapping[str, str] | None) -> Store | None:

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 import store_data as data
+from proteins import HISTONE, UBIQUITIN, write_fasta
 
 from protvec.cli.app import run
 from protvec.store import Store
@@ -57,6 +58,25 @@ def test_standard_input_and_json(cli, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"locus\tx\nL\t1\n")))
     answer = json.loads(cli("annotate", "--table", "-", "--key", "locus", "--json").out)
     assert (answer["table"], answer["proteins"], answer["columns"]) == ("<stdin>", 5, {"x": "int"})
+
+
+def test_a_second_ingest_changes_no_protein_for_its_columns(tmp_path, capsys):
+    fasta = write_fasta(tmp_path / "in.fa", [("ubq ubiquitin", UBIQUITIN), ("his histone", HISTONE)])
+    (tmp_path / "t.tsv").write_text("id\tdepth\nubq\t3\n")
+    words = ["--db", str(tmp_path / "db")]
+    assert run(["ingest", str(fasta), *words, "--model", "near"]) == 0
+    assert run(["annotate", "--table", str(tmp_path / "t.tsv"), *words]) == 0
+    write_fasta(fasta, [("ubq ubiquitin", UBIQUITIN), ("his histone three", HISTONE)])
+    capsys.readouterr()
+    assert run(["ingest", str(fasta), *words, "--update", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["updated"], report["unchanged"]) == (1, 1)
+    write_fasta(fasta, [("ubq ubiquitin alpha", UBIQUITIN)])
+    assert run(["ingest", str(fasta), *words, "--update"]) == 0
+    assert run(["get", "ubq", *words]) == 0
+    card = capsys.readouterr().out
+    assert "ubiquitin alpha" in card
+    assert "depth       3" in card
 
 
 def test_mistakes(cli, tmp_path):

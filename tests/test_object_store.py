@@ -56,6 +56,31 @@ def contents(store):
     return ids, vectors, store.residues(ids)
 
 
+def test_snapshots_and_columns(url, options):
+    store = Store.create(url, data.space(), storage_options=options)
+    data.write(store, data.numbered(0, 6))
+    store.snapshot("v1")
+    before = contents(store)
+    db = protvec.Database(store)
+    db.annotate({"id": ["P0001", "P0002"], "depth": [1, 2]})
+    db.annotate({"id": ["P0001", "P0003"], "depth": [5, 3], "word": ["a", "b"]}, replace=True)
+    assert store.get(["P0001", "P0002", "P0003"], columns=["depth", "word"]).to_pylist() == [
+        {"depth": 5, "word": "a"},
+        {"depth": 2, "word": None},
+        {"depth": 3, "word": "b"},
+    ]
+    store.delete(where="depth = 5")
+    store.compact(keep_seconds=0)
+    then = contents(Store.open(url, at="v1", storage_options=options))
+    back = store.restore("v1")
+    for found in (then, contents(store)):
+        assert found[:2] == before[:2]
+        assert all(np.array_equal(found[2][name], array) for name, array in before[2].items())
+    assert store.info()["snapshots"] == ["v1", back]
+    store.delete_snapshot("v1")
+    assert store.info()["columns"] == {}
+
+
 # -- what works on a disk works there --------------------------------------------------------------------------
 
 

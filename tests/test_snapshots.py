@@ -153,6 +153,20 @@ class TestRestore:
         data.write(store, data.numbered(80, 82))
         assert_whole(store)
 
+    def test_the_codec_goes_back_with_the_arrays(self, store):
+        before = content(store)
+        store.snapshot("v1")
+        store.recode("int4")
+        assert Store.open(store.path, at="v1").codec == "float16"
+        store.restore("v1")
+        assert (store.codec, Store.open(store.path).codec) == ("float16", "float16")
+        assert content(store) == before
+        store.recode("none")
+        store.restore("v1")
+        assert content(store) == before
+        data.write(store, data.numbered(70, 72))
+        assert_whole(store)
+
     def test_another_open_handle_follows(self, store):
         store.snapshot("v1")
         other = Store.open(store.path, read_consistency_seconds=0)

@@ -12,6 +12,7 @@ import typer
 from protvec.cli import console
 from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
+from protvec.cli.output import writing
 
 if TYPE_CHECKING:
     from protvec import annotate as library
@@ -87,7 +88,8 @@ def annotate(
     _show(report)
     text = json.dumps(report.to_dict(), ensure_ascii=False)
     if report_file:
-        report_file.write_text(text + "\n", encoding="utf-8")
+        with writing(report_file) as stream:
+            stream.write(f"{text}\n".encode())
     if as_json:
         print(text)
 

@@ -45,6 +45,7 @@ def test_make_change_read_restore_delete(cli):
     assert f"restore {answer['before']}" not in cli("snapshot", "v1", "--delete").err
     assert f"Snapshots           {answer['before']}" in cli("info").out
     cli("restore", answer["before"], "--yes")
+    assert "already" in cli("restore", answer["before"], "--yes").err
     assert json.loads(cli("info", "--json").out)["proteins"] == 2
 
 

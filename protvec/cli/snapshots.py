@@ -59,11 +59,10 @@ def restore(name: Name, db: Db = DEFAULT_DB, yes: Yes = False, as_json: Json = F
     if not yes:
         _confirm(store, db, name, then)
     before = store.restore(name)
-    _answer(
-        {"restored": name, "proteins": store.count(), "before": before},
-        f"{plural(store.count(), 'protein')} again, as at {name}; `protvec restore {before}` goes back",
-        as_json=as_json,
-    )
+    line = f"{plural(store.count(), 'protein')} again, as at {name}; `protvec restore {before}` goes back"
+    if before == name:
+        line = f"{db} is as it was at {name} already"
+    _answer({"restored": name, "proteins": store.count(), "before": before}, line, as_json=as_json)
 
 
 def _confirm(store: Store, db: str, name: str, then: int) -> None:

@@ -173,8 +173,12 @@ def make_backup(newest: Callable[[], Handles], path: str) -> str:
 
 def named_like(handles: Handles) -> str | None:
     """The newest snapshot with the content of these handles, of whatever version."""
-    same = (name for name in reversed(names(handles)) if all(map(_is_same, handles, _checkout(handles, name))))
-    return next(same, None)
+    return next((name for name in reversed(names(handles)) if is_at(handles, name)), None)
+
+
+def is_at(handles: Handles, name: str) -> bool:
+    """Whether the content is that of a snapshot already."""
+    return all(map(_is_same, handles, _checkout(handles, name)))
 
 
 def _is_same(table: LanceDataset, other: LanceDataset) -> bool:

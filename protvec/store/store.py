@@ -488,7 +488,7 @@ class Store(Reader):
         What was there becomes a snapshot of its own first. Proteins that another process adds meanwhile stay.
 
         Returns:
-            The name of the snapshot that has what was there before.
+            The name of the snapshot that has what was there before: the same where there is nothing to do.
 
         Raises:
             SnapshotNotFoundError: There is none of that name; names similar ones.
@@ -496,6 +496,8 @@ class Store(Reader):
         """
         with self._writing:
             description, _ = snapshots.checkout(self._newest(), self.path, name)
+            if snapshots.is_at(self._newest(), name):
+                return name
             with self.ledger.running("restore", options={"snapshot": name}) as entry:
                 before = snapshots.make_backup(self._newest, self.path)
                 entry.options["before"] = before

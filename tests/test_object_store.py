@@ -22,6 +22,7 @@ import protvec
 from protvec.cli.app import run
 from protvec.errors import DatabaseExistsError, DatabaseFormatError, DatabaseLocationError, DatabaseNotFoundError
 from protvec.store import Store
+from protvec.store.check import check, repair
 from protvec.store.location import locate
 
 BUCKET = "proteomes"
@@ -115,6 +116,32 @@ def test_the_same_as_on_a_disk(url, options, tmp_path):
         assert facts["bytes"][table]["old"] < facts["bytes"][table]["total"]
 
 
+def test_check_and_repair_there(url, options):
+    """A data file is taken away from both tables."""
+    store = Store.create(url, data.space(), storage_options=options)
+    for start in range(0, 15, 5):
+        data.write(store, data.numbered(start, start + 5))
+    assert check(store, full=True).findings == []
+    for name in ("proteins", "residues"):
+        table = lance.dataset(f"{url}/{name}.lance", storage_options=options)
+        file = table.get_fragments()[0 if name == "proteins" else 2].data_files()[0].path
+        object_store.remove(options, BUCKET, f"{url}/{name}.lance/data/{file}".removeprefix(f"s3://{BUCKET}/"))
+    opened = Store.open(url, storage_options=options)
+    found = check(opened)
+    assert {(each.code, each.table, each.count) for each in found.findings} >= {
+        ("file-damaged", "proteins", 5),
+        ("file-damaged", "residues", 5),
+    }
+
+    def embedder(sequences):
+        return ((array.mean(axis=0), array) for array in map(data.residues, sequences))
+
+    assert repair(opened, embedder=embedder).findings == []
+    ids, _, residues = contents(Store.open(url, storage_options=options))
+    assert ids == [f"P{i:04d}" for i in range(5, 15)]
+    assert len(residues) == 10
+
+
 def test_snapshots_there(url, options):
     store = Store.create(url, data.space(), storage_options=options)
     data.write(store, data.numbered(0, 5))
@@ -178,7 +205,7 @@ def test_the_commands_with_the_usual_environment_variables(url, options, monkeyp
     assert run(["delete", "--id", "ubq", "--yes"]) == 0
     assert run(["ingest", str(fasta)]) == 0
     assert "1 added, 0 reused, 0 updated, 1 unchanged" in capfd.readouterr().err
-    for words in (["compact"], ["recode", "int4"], ["log"]):
+    for words in (["compact"], ["recode", "int4"], ["log"], ["check", "--full"]):
         assert run(words) == 0
     capfd.readouterr()
     assert run(["info", "--json"]) == 0

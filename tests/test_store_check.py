@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +24,7 @@ from proteins import CALMODULIN, HISTONE, UBIQUITIN, random_sequence, write_fast
 import protvec
 from protvec.cli.app import run as cli
 from protvec.errors import DatabaseError, ModelUnavailableError
-from protvec.store import CODECS, Store, digest
+from protvec.store import CODECS, Store, digest, protein_table
 from protvec.store.check import CheckResult, check, repair
 
 if TYPE_CHECKING:
@@ -289,6 +291,24 @@ def test_columns_of_the_users_own_are_no_fault(db: Path) -> None:
     assert check(Store.open(db)).findings == []
 
 
+def test_proteins_without_a_sequence_are_whole_and_cannot_be_embedded(tmp_path: Path) -> None:
+    """As an import of vectors makes them: a digest of another kind, and a length that the file says."""
+    store = Store.create(tmp_path / "db", data.space())
+    array = data.residues("MKVLL")
+    rows = protein_table([data.row("a", ""), data.row("b", "MKV")], np.stack([array.mean(axis=0)] * 2))
+    rows = rows.set_column(rows.schema.get_field_index("digest"), "digest", [["NS.a", "NS.b"]])
+    rows = rows.set_column(rows.schema.get_field_index("sequence"), "sequence", [["", ""]])
+    rows = rows.set_column(rows.schema.get_field_index("length"), "length", [pa.array([5, 5], pa.int32())])
+    store.write(rows, [("NS.a", array), ("NS.b", array)])
+    assert check(store, full=True).findings == []
+    change(tmp_path / "db", "proteins", "vector", lambda v: [0.0] * len(v), "id = 'a'")
+    assert repair(store, embedder=embedder).findings == []
+    table(tmp_path / "db", "residues").delete("digest = 'NS.b'")
+    mended = repair(store, embedder=embedder)
+    assert codes(mended) == {"no-residues": 1}
+    assert mended.notes == ["1 proteins (no-residues) have no sequence to embed: import them again"]
+
+
 class TestIndexes:
     def test_one_that_lacks_rows_is_extended(self, db: Path) -> None:
         table(db, "proteins").create_scalar_index("id", "BTREE")
@@ -429,3 +449,27 @@ class TestCommand:
         change(path, "proteins", "vector", lambda v: [0.0] * len(v), "id = 'cam'")
         assert not db.check().ok
         assert db.check(repair=True).ok
+
+
+def test_writers_at_work_are_no_damage(db: Path) -> None:
+    store = Store.open(db)
+    stop = threading.Event()
+
+    def work(first: int) -> int:
+        other, rounds = Store.open(db), 0
+        while not stop.is_set():
+            data.write(other, data.numbered(first, first + 5))
+            other.delete(where=f"id >= 'P{first:04d}'")
+            rounds += 1
+        return rounds
+
+    with ThreadPoolExecutor(1) as pool:
+        worker = pool.submit(work, 100)
+        try:
+            for _ in range(8):
+                result = check(store, full=True)
+                assert result.ok, result.findings
+        finally:
+            stop.set()
+        assert worker.result(60)
+    assert check(store, full=True).findings == []

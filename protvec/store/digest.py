@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+NO_SEQUENCE = "NS."
+"""What the digest of a protein without a sequence begins with: see ``vector_digest``."""
+
+
 def digest(sequence: str) -> str:
     """The refget digest of a sequence: ``SQ.`` and the first 24 bytes of its SHA-512 in base64url.
 
@@ -22,9 +26,6 @@ def digest(sequence: str) -> str:
     """
     head = hashlib.sha512(sequence.encode("ascii")).digest()[:24]
     return "SQ." + base64.urlsafe_b64encode(head).decode("ascii")
-
-
-NO_SEQUENCE = "NS."
 
 
 def vector_digest(id: str, vector: NDArray[np.float32]) -> str:

@@ -14,12 +14,11 @@ from protvec.store.arrays import read_arrays
 from protvec.store.check.findings import CheckResult, Finding, Repair
 from protvec.store.check.look import check
 from protvec.store.check.rows import repeated
-from protvec.store.digest import NO_SEQUENCE
 from protvec.store.digest import digest as digest_of
 from protvec.store.filters import LANCE_ERRORS, in_lists
 from protvec.store.ledger import Skipped
 from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, ledger_schema
-from protvec.store.tables import commit, create_table, delete_rows, merge, present, read, read_keys
+from protvec.store.tables import commit, create_table, delete_rows, merge, read, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -157,8 +156,8 @@ class _Mender:
         table = self._table(PROTEINS)
         rows = read_keys(table, "id", list(finding.ids), table.schema.names)
         rows = rows.filter(pc.not_equal(rows["sequence"], ""))
-        if not rows.num_rows:  # of an imported vector without a sequence, nothing says what they were
-            self._note(f"{len(finding.ids)} rows have no sequence: import them again")
+        if not rows.num_rows:
+            self._note(f"{finding.count} proteins ({finding.code}) have no sequence: import them again")
             return
         digests = pa.array([digest_of(text) for text in rows["sequence"].to_pylist()], pa.string())
         for name, values in (("digest", digests), ("length", pc.utf8_length(rows["sequence"]))):
@@ -214,14 +213,12 @@ class _Mender:
 
     def _embed(self, finding: Finding, digests: Sequence[str], entry: LogEntry) -> None:
         """Embed sequences, and put vectors and residues in the place of what is there."""
-        wanted = sorted(present(self._table(PROTEINS), "digest", list(dict.fromkeys(digests))))
+        rows = read_keys(self._table(PROTEINS), "digest", sorted(set(digests)), ["digest", "sequence"]).to_pylist()
+        wanted = sorted({row["digest"] for row in rows if row["sequence"]})
+        if lacking := sum(not row["sequence"] for row in rows):
+            self._note(f"{lacking} proteins ({finding.code}) have no sequence to embed: import them again")
         if not wanted:
-            return  # what was done before has mended it
-        if without := [digest for digest in wanted if digest.startswith(NO_SEQUENCE)]:
-            self._note(f"{len(without)} vectors were imported without sequences: import them again")
-            wanted = [digest for digest in wanted if not digest.startswith(NO_SEQUENCE)]
-            if not wanted:
-                return
+            return  # or what was done before has mended it
         if self._embedder is None:
             self._note(f"{len(wanted)} sequences have to be embedded again, which needs the model")
             return

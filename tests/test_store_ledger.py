@@ -388,6 +388,32 @@ class TestCommand:
         assert "made before there was one" in err
 
 
+def test_progress_is_noted_now_and_then_without_the_long_lists(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from protvec.store import Skipped, ledger
+
+    with store.ledger.running("ingest") as entry:
+        entry.counts["added"], entry.skipped = 5, [Skipped("a", "f", 1, "why")]
+        store.ledger.progress(entry)
+        assert store.ledger.entry(entry.run).counts == {}, "half a minute has not passed"
+        monkeypatch.setattr(ledger, "_PROGRESS_SECONDS", 0.0)
+        store.ledger.progress(entry)
+        noted = store.ledger.entry(entry.run)
+        assert (noted.state, noted.counts, noted.skipped) == ("running", {"added": 5}, [])
+    assert store.ledger.entry(entry.run).skipped == [Skipped("a", "f", 1, "why")]
+
+
+def test_a_long_list_of_cleaned_records_is_cheap(store: Store) -> None:
+    import time
+
+    from protvec.store import Changed
+
+    start = time.perf_counter()
+    with store.ledger.running("ingest") as entry:
+        entry.changed = [Changed(f"p{i}", "some/file.fa", i, ("final stop removed",)) for i in range(100_000)]
+    assert time.perf_counter() - start < 10  # 0.4 s on a machine with nothing else to do
+    assert len(store.ledger.entry(entry.run).changed) == 100_000
+
+
 def test_a_run_on_another_machine_is_judged_by_its_silence(store: Store) -> None:
     from dataclasses import replace
 

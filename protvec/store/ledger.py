@@ -8,7 +8,7 @@ import platform
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
@@ -232,9 +232,12 @@ class Ledger:
         return entry
 
     def progress(self, entry: LogEntry) -> None:
-        """Note how far a run is, at most twice a minute: what a kill would leave to be seen."""
+        """Note how far a run is, at most twice a minute: what a kill would leave to be seen.
+
+        Its counts alone: the list of what was skipped and cleaned may be long, and is written at the end.
+        """
         if time.monotonic() - self._saved >= _PROGRESS_SECONDS:
-            self._save(entry)
+            self._save(replace(entry, skipped=(), changed=()))
 
     def opening(self, run: str, command: str, rows: int) -> None:
         """The first row of a database that was there before its ledger. Of several that try, one does it."""
@@ -338,7 +341,12 @@ class Ledger:
 def _row(entry: LogEntry) -> pa.Table:
     import pyarrow as pa
 
-    values = asdict(entry)
+    # Not by way of asdict, which copies value by value: a run may have cleaned millions of records.
+    details: dict[str, Any] = {
+        "skipped": [{"id": x.id, "file": x.file, "line": x.line, "reason": x.reason} for x in entry.skipped],
+        "changed": [{"id": x.id, "file": x.file, "line": x.line, "changes": x.changes} for x in entry.changed],
+    }
+    values = asdict(replace(entry, skipped=(), changed=())) | details
     values |= {name: json.dumps(values[name], sort_keys=True, ensure_ascii=False) for name in ("options", "counts")}
     schema = ledger_schema()
     return pa.Table.from_pylist([{name: values[name] for name in schema.names}], schema=schema)

@@ -291,6 +291,29 @@ def test_columns_of_the_users_own_are_no_fault(db: Path) -> None:
     assert check(Store.open(db)).findings == []
 
 
+def test_a_sequence_that_was_changed_is_not_believed(db: Path) -> None:
+    """Digest, vector and residues agree with one another: it is the sequence that is not theirs."""
+    before = content(db)
+    change(db, "proteins", "sequence", lambda text: "W" + text[1:], "id = 'P0003'")
+    mended = repair(Store.open(db), embedder=embedder)
+    assert codes(mended) == {"wrong-digest": 1}
+    assert "1 proteins (wrong-digest) may have had their sequence changed" in mended.notes[0]
+    assert "--update" in mended.notes[0]
+    assert content(db)["P0003"]["digest"] == before["P0003"]["digest"]
+    data.write(Store.open(db), data.numbered(3, 4, dataset="d"))  # as an ingest with --update does
+    assert check(Store.open(db), full=True).findings == []
+    assert content(db) == before
+
+
+def test_without_residues_nothing_tells_whether_sequence_or_digest_is_wrong(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    data.write(store, data.numbered(0, 5))
+    change(tmp_path / "db", "proteins", "digest", lambda _: "SQ.x", "id = 'P0003'")
+    mended = repair(store, embedder=embedder)
+    assert codes(mended) == {"wrong-digest": 1}
+    assert not mended.ok
+
+
 def test_proteins_without_a_sequence_are_whole_and_cannot_be_embedded(tmp_path: Path) -> None:
     """As an import of vectors makes them: a digest of another kind, and a length that the file says."""
     store = Store.create(tmp_path / "db", data.space())

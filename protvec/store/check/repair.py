@@ -149,21 +149,41 @@ class _Mender:
         self._done(finding, f"{removed} repeated rows removed, {len(differing)} of them with other content", differing)
 
     def _correct_rows(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
-        """Digest and length follow from the sequence."""
+        """Digest and length follow from the sequence, unless it is the sequence that somebody changed."""
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        table = self._table(PROTEINS)
+        table, residues = self._store.handles()
         rows = read_keys(table, "id", list(finding.ids), table.schema.names)
-        rows = rows.filter(pc.not_equal(rows["sequence"], ""))
-        if not rows.num_rows:
-            self._note(f"{finding.count} proteins ({finding.code}) have no sequence: import them again")
+        trusted = rows.filter(self._trusted(rows, residues))
+        if doubtful := rows.num_rows - trusted.num_rows:
+            self._note(
+                f"{doubtful} proteins ({finding.code}) may have had their sequence changed or removed, since nothing "
+                "shows that it is the digest that is wrong: ingest or import them again with --update"
+            )
+        if not trusted.num_rows:
             return
-        digests = pa.array([digest_of(text) for text in rows["sequence"].to_pylist()], pa.string())
-        for name, values in (("digest", digests), ("length", pc.utf8_length(rows["sequence"]))):
-            rows = rows.set_column(rows.schema.get_field_index(name), table.schema.field(name), values)
-        merge(table, "id", rows.cast(table.schema), replace=True)
-        self._done(finding, f"{rows.num_rows} rows corrected by their sequences")
+        digests = pa.array([digest_of(text) for text in trusted["sequence"].to_pylist()], pa.string())
+        for name, values in (("digest", digests), ("length", pc.utf8_length(trusted["sequence"]))):
+            trusted = trusted.set_column(trusted.schema.get_field_index(name), table.schema.field(name), values)
+        merge(table, "id", trusted.cast(table.schema), replace=True)
+        self._done(finding, f"{trusted.num_rows} rows corrected by their sequences")
+
+    def _trusted(self, rows: pa.Table, residues: LanceDataset) -> list[bool]:
+        """Of each row, whether its sequence is to be believed.
+
+        It is where its digest is that of it, or where vector and residues do not go with the digest either.
+        """
+        columns = (rows["sequence"].to_pylist(), rows["digest"].to_pylist(), rows["vector"].to_pylist())
+        doubtful = {digest for text, digest, _ in zip(*columns, strict=True) if digest_of(text) != digest}
+        arrays = dict(_readable_arrays(residues, sorted(doubtful))) if self._store.keeps_residues else None
+
+        def trusted(text: str, digest: str, vector: list[float]) -> bool:
+            if not text or digest not in doubtful:
+                return bool(text)
+            return arrays is not None and not (digest in arrays and _goes_with(vector, arrays[digest]))
+
+        return [trusted(*row) for row in zip(*columns, strict=True)]
 
     def _average(self, finding: Finding, entry: LogEntry) -> None:
         """The mean of the residues where there are good ones; else the sequence is embedded again."""
@@ -345,6 +365,14 @@ def _readable_arrays(residues: LanceDataset, digests: list[str]) -> Iterator[tup
     for digest in digests:
         with suppress(*LANCE_ERRORS, DatabaseError, TypeError, IndexError):
             yield from read_arrays(residues, [digest]).items()
+
+
+def _goes_with(vector: list[float], array: NDArray[np.float32]) -> bool:
+    """Whether a vector is about the mean of an array; those of two sequences are much further apart."""
+    mean = array.mean(axis=0, dtype=np.float64)
+    return bool(
+        np.linalg.norm(mean - np.asarray(vector)) <= 0.01 * np.sqrt((array.astype(np.float64) ** 2).sum(1).mean())
+    )
 
 
 def _with_vectors(rows: pa.Table, vectors: NDArray[np.float32]) -> pa.Table:

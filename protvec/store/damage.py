@@ -49,7 +49,7 @@ def opening_failure(where: Location, error: Exception) -> DatabaseError:
         newest = min((name for name in where.join("_versions").entries() if name.endswith(".manifest")), default="")
         return DatabaseFormatError(
             f"{where}: damaged: its newest version, _versions/{newest}, cannot be read ({brief(error)}): "
-            "restore that file from a copy"
+            "restore that file from a copy, or remove it to have the version before"
         )
     return DatabaseError(f"{where}: cannot be opened: {brief(error)}")
 

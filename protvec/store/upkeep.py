@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError
@@ -50,7 +52,8 @@ def maintain(dataset: LanceDataset, name: str, *, since: int | None) -> None:
     """
     since = dataset.version - 4 if since is None else since  # an ingest makes two to four
     for size in _due(dataset, name):
-        _join(dataset, name, size, deleted=_DELETED)
+        if _has_room(dataset, size):
+            _join(dataset, name, size, deleted=_DELETED)
     if latest(dataset).version // _VERSIONS > since // _VERSIONS:
         clean(dataset, keep_seconds=KEEP_SECONDS)
 
@@ -76,6 +79,22 @@ def _due(dataset: LanceDataset, name: str) -> list[int]:
     if not due and any(each.num_deletions > _DELETED * each.physical_rows for each in fragments):
         due.append(2)  # rewrites these alone
     return due
+
+
+def _has_room(dataset: LanceDataset, rows: int) -> bool:
+    """Whether fragments smaller than that fit on the disk a second time: the old ones stay for an hour."""
+    if "://" in dataset.uri:
+        return True
+    small = [fragment for fragment in dataset.get_fragments() if fragment.metadata.num_rows < rows]
+    needed = sum(_size(Path(dataset.uri, "data", file.path)) for each in small for file in each.data_files())
+    return shutil.disk_usage(dataset.uri).free > 2 * needed
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # another process cleaned up meanwhile
+        return 0
 
 
 def _join(dataset: LanceDataset, name: str, rows: int, *, deleted: float) -> bool:

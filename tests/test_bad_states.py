@@ -237,7 +237,7 @@ def test_a_damaged_manifest_is_named(db, table, harm, refused, fasta):
     for words in commands(db, fasta):
         message = refused(*words)
         assert message.startswith(f"{db}/{table}.lance: damaged: its newest version, _versions/{manifest.name}, cannot")
-        assert message.endswith(": restore that file from a copy")
+        assert message.endswith(": restore that file from a copy, or remove it to have the version before")
 
 
 def test_data_without_manifests_is_not_taken_for_an_unfinished_creation(tmp_path):

@@ -294,3 +294,25 @@ def test_a_course_draws_alike_for_nobody() -> None:
         starts.add(len(list(course.choose(batches))))
     assert len(starts) > 1
     assert np.mean(list(starts)) < 1000
+
+
+def test_a_database_that_is_made_while_it_is_looked_for_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for its table and the look for what a creation that was cut short leaves."""
+    from protvec.store import layout
+
+    real = layout._is_unfinished
+    (tmp_path / "db").mkdir()
+    made: list[Store] = []
+
+    def later(root: Any) -> bool:
+        if not made:
+            made.append(Store.create(tmp_path / "other", data.space()))
+            (tmp_path / "db").rmdir()
+            (tmp_path / "other").rename(tmp_path / "db")
+        return real(root)
+
+    monkeypatch.setattr(layout, "_is_unfinished", later)
+    assert Store.open(tmp_path / "db").count() == 0
+    assert made

@@ -87,10 +87,12 @@ def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple
     if "_versions" in inside:
         raise DatabaseFormatError(f"{root}: one table, not a database: name the directory that it is in")
     proteins = open_table(table_uri(root, PROTEINS), session=session)
-    residues = open_table(table_uri(root, RESIDUES), session=session)
     if proteins is None:
         if _is_unfinished(root):
             raise DatabaseNotFoundError(f"{root}: empty, or its creation was interrupted: create it again")
+        proteins = open_table(table_uri(root, PROTEINS), session=session)  # made by another process between the looks
+    residues = open_table(table_uri(root, RESIDUES), session=session)
+    if proteins is None:
         what = "not a protvec database" if residues is None else "damaged"
         raise DatabaseFormatError(f"{root}: {what} (no table {PROTEINS}{_tables(inside)})")
     if residues is None:

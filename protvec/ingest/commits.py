@@ -28,7 +28,7 @@ COMMIT_BYTES = 128 * 2**20  # of float32 residue arrays held before a commit
 COMMIT_ROWS = 2_000
 COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
 FIRST_SECONDS = 2.0  # until the first commit, doubled with each: another process at the same work is seen soon
-KEEP_CLAIMS_SECONDS = 6.0  # after a commit, until every process has looked again (records.FRESH_SECONDS)
+KEEP_CLAIMS_SECONDS = 6.0  # after a commit, until every process has looked again (records.LOOK_SECONDS)
 
 
 @dataclass

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from protvec.store import Claims, Known, Store
 
 BATCH = 200  # records looked up in the database at a time
-FRESH_SECONDS = 3.0  # what was looked up longer ago is looked up again: other processes may be at work
+# How often a look at the database is checked for being the newest: other processes may be at work. In an object
+# store each check is a request.
+LOOK_SECONDS, REMOTE_LOOK_SECONDS = 0.1, 3.0
 _SAID_BY_THE_USER = ("dataset", "organism", "taxid")
 
 
@@ -124,15 +126,15 @@ def jobs(
 def _jobs_of(
     batch: Sequence[tuple[int, Keyed]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
 ) -> Iterator[tuple[int, Job]]:
-    """The jobs of a batch, looked up again when it takes long to get through it."""
+    """The jobs of a batch, looked up again when somebody has changed the database meanwhile."""
     while batch:
-        looked = time.monotonic()
+        look = _Look(store)
         rows = [make_row(record, key, options) for _, (record, key) in batch]
         known = store.known([row["id"] for row in rows]) if store else {}
         new = {row["digest"] for row in rows if options.update or row["id"] not in known}
         vectors = store.vectors(list(new)) if store and new else {}
         for done, ((place, (record, _)), row) in enumerate(zip(batch, rows, strict=True)):
-            if time.monotonic() - looked > FRESH_SECONDS and done:
+            if done and look.is_old():
                 batch = batch[done:]
                 break
             before = known.get(record.id)
@@ -140,6 +142,25 @@ def _jobs_of(
                 yield place, _job(record, row, before, vectors, claimed)
         else:
             return
+
+
+class _Look:
+    """A look at the database, and whether it is still the newest."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        if store:
+            self._version = store.newest_version()  # before: what is looked at is at least as new
+            store.refresh()
+            self._seconds = LOOK_SECONDS if store.location.is_local else REMOTE_LOOK_SECONDS
+        self._checked = time.monotonic()
+
+    def is_old(self) -> bool:
+        """Whether the database has changed since, as far as that was checked lately."""
+        if self._store is None or time.monotonic() - self._checked < self._seconds:
+            return False
+        self._checked = time.monotonic()
+        return self._store.newest_version() != self._version
 
 
 def make_row(record: Record, key: str, options: Options) -> dict[str, Any]:

@@ -40,14 +40,19 @@ class Residues(NamedTuple):
 
 
 _ROWS_AT_ONCE = 16  # small enough that some are decoded while others are read
+# Bytes of decoded arrays that share a block of memory. Blocks of 4 MiB and more are made of large pages, which the
+# system hands out several times faster; a caller who keeps one array keeps its block.
+_BLOCK = 4 << 20
 # Decoding is bound by memory: more threads than this do not help.
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-def read_arrays(dataset: LanceDataset, digests: Sequence[str]) -> Arrays:
+def read_arrays(dataset: LanceDataset, digests: Sequence[str], *, dimension: int) -> Arrays:
     """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each."""
+    rows = _rows(dataset, digests, batch_size=_ROWS_AT_ONCE)
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(pool.map(_decoded, _rows(dataset, digests, batch_size=_ROWS_AT_ONCE)))
+        parts = pool.map(lambda block: _decoded_block(block, dimension), _blocks(rows, dimension))
+        return {digest: array for part in parts for digest, array in part}
 
 
 def iter_arrays(dataset: LanceDataset, ids: dict[str, list[str]], *, batch_size: int) -> Iterator[list[Residues]]:
@@ -118,8 +123,26 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
         yield digests[i].as_py(), codecs[i].as_py(), lengths[i].as_py(), scale, data[i].as_buffer()
 
 
-def _decoded(row: Row) -> tuple[str, NDArray[np.float32]]:
+def _blocks(rows: Iterator[Row], dimension: int) -> Iterator[list[Row]]:
+    """Rows that are decoded into one block of memory."""
+    block: list[Row] = []
+    for row in rows:
+        block.append(row)
+        if 4 * dimension * sum(length for _, _, length, _, _ in block) >= _BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block
+
+
+def _decoded_block(rows: list[Row], dimension: int) -> list[tuple[str, NDArray[np.float32]]]:
+    ends = np.cumsum([length for _, _, length, _, _ in rows])
+    parts = np.split(np.empty((ends[-1], dimension), np.float32), ends[:-1])
+    return [_decoded(row, out=part) for row, part in zip(rows, parts, strict=True)]
+
+
+def _decoded(row: Row, *, out: NDArray[np.float32] | None = None) -> tuple[str, NDArray[np.float32]]:
     """Each row says how it is stored."""
     digest, codec, length, scales, data = row
-    array = codec_named(codec).decode(memoryview(data), None if scales is None else memoryview(scales), length=length)
-    return digest, array
+    raw = None if scales is None else memoryview(scales)
+    return digest, codec_named(codec).decode(memoryview(data), raw, length=length, out=out)

@@ -15,7 +15,16 @@ from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_array
 from protvec.store.codec import bytes_per_residue, bytes_per_sequence, codec_named
 from protvec.store.columns import check_name, kind_of, user_columns
 from protvec.store.exact import query_matrix, search
-from protvec.store.filters import KEYS_PER_FILTER, LANCE_ERRORS, check_columns, check_filter, enclosed, explain, quote
+from protvec.store.filters import (
+    KEYS_PER_FILTER,
+    LANCE_ERRORS,
+    brief,
+    check_columns,
+    check_filter,
+    enclosed,
+    explain,
+    quote,
+)
 from protvec.store.near import near_ids
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES, SUMMARY_COLUMNS
@@ -228,7 +237,7 @@ class Reader:
         """
         handle, residue_handle = handles
         digests = self._get(handle, ids, ["digest"])["digest"].to_pylist()
-        return digests, read_arrays(residue_handle, sorted(set(digests)))
+        return digests, read_arrays(residue_handle, sorted(set(digests)), dimension=self.space.dimension)
 
     def iter_residues(self, *, where: str | None = None, batch_size: int = 32) -> Iterator[Residues]:
         """Residues of all proteins, or of those of a filter, in bounded memory and in no order.
@@ -369,6 +378,15 @@ class Reader:
     def refresh(self) -> None:
         """See what other processes have committed by now, without waiting for ``read_consistency_seconds``."""
         self._newest()
+
+    def newest_version(self) -> int:
+        """The number of the newest version of ``proteins``; quick, and reads go on from what they had."""
+        with self._lock:
+            handle = self._proteins
+        try:
+            return int(handle.latest_version)
+        except LANCE_ERRORS as error:
+            raise DatabaseError(f"{self.path}: cannot be read any more: {brief(error)}") from error
 
     def handles(self) -> Handles:
         """Handles on the newest versions of ``proteins`` and ``residues``; on the snapshot where it is one."""

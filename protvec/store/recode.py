@@ -121,7 +121,7 @@ def _recode(residues: LanceDataset, digests: list[str], codec: str, dimension: i
         for sql in in_lists("digest", digests):
             delete_rows(residues, sql)
         return
-    arrays = read_arrays(residues, digests)
+    arrays = read_arrays(residues, digests, dimension=dimension)
     rows = encode(
         arrays.items(), CODECS[codec], dimension=dimension, expected=arrays.keys(), known=(), schema=residues.schema
     )

@@ -176,7 +176,7 @@ class _Mender:
         """
         columns = (rows["sequence"].to_pylist(), rows["digest"].to_pylist(), rows["vector"].to_pylist())
         doubtful = {digest for text, digest, _ in zip(*columns, strict=True) if digest_of(text) != digest}
-        arrays = dict(_readable_arrays(residues, sorted(doubtful))) if self._store.keeps_residues else None
+        arrays = dict(self._readable(residues, sorted(doubtful))) if self._store.keeps_residues else None
 
         def trusted(text: str, digest: str, vector: list[float]) -> bool:
             if not text or digest not in doubtful:
@@ -185,13 +185,19 @@ class _Mender:
 
         return [trusted(*row) for row in zip(*columns, strict=True)]
 
+    def _readable(self, residues: LanceDataset, digests: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """The arrays that can be decoded, one by one."""
+        for digest in digests:
+            with suppress(*LANCE_ERRORS, DatabaseError, TypeError, IndexError):
+                yield from read_arrays(residues, [digest], dimension=self._store.space.dimension).items()
+
     def _average(self, finding: Finding, entry: LogEntry) -> None:
         """The mean of the residues where there are good ones; else the sequence is embedded again."""
         table, residues = self._store.handles()
         rows = read_keys(table, "id", list(finding.ids), table.schema.names)
         means: dict[str, NDArray[np.float32]] = {}
         if self._store.keeps_residues:
-            for key, array in _readable_arrays(residues, sorted(set(rows["digest"].to_pylist()))):
+            for key, array in self._readable(residues, sorted(set(rows["digest"].to_pylist()))):
                 mean = array.mean(axis=0, dtype=np.float64).astype(np.float32)
                 if np.isfinite(mean).all() and mean.any():
                     means[key] = mean
@@ -358,13 +364,6 @@ def _remove_repeated(table: LanceDataset, key: str) -> tuple[int, list[str]]:
         return len(places), differing
 
     return commit(table, change)[1]
-
-
-def _readable_arrays(residues: LanceDataset, digests: list[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """The arrays that can be decoded, one by one."""
-    for digest in digests:
-        with suppress(*LANCE_ERRORS, DatabaseError, TypeError, IndexError):
-            yield from read_arrays(residues, [digest]).items()
 
 
 def _goes_with(vector: list[float], array: NDArray[np.float32]) -> bool:

@@ -53,9 +53,14 @@ class Codec(Protocol):
         ...
 
     def decode(
-        self, data: bytes | memoryview, scales: bytes | memoryview | None, *, length: int
+        self,
+        data: bytes | memoryview,
+        scales: bytes | memoryview | None,
+        *,
+        length: int,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
-        """The array again: ndarray, shape=(L, D), dtype=float32."""
+        """The array again: ndarray, shape=(L, D), dtype=float32; ``out`` where that is given."""
         ...
 
 

@@ -41,9 +41,14 @@ class Float16:
         scales: bytes | memoryview | None,  # noqa: ARG002 - half precision has none
         *,
         length: int,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """See ``Codec.decode``."""
-        return np.frombuffer(data, dtype="<f2").reshape(length, -1).astype(np.float32)
+        half = np.frombuffer(data, dtype="<f2").reshape(length, -1)
+        if out is None:
+            return half.astype(np.float32)
+        out[:] = half
+        return out
 
 
 class NoResidues:
@@ -66,7 +71,12 @@ class NoResidues:
         return b"", None
 
     def decode(
-        self, data: bytes | memoryview, scales: bytes | memoryview | None, *, length: int
+        self,
+        data: bytes | memoryview,
+        scales: bytes | memoryview | None,
+        *,
+        length: int,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """There is nothing to decode: a row of this codec is never written."""
         raise NotImplementedError(f"codec none stores no residues ({len(data)} bytes, {length}, {scales!r})")

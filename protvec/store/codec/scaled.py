@@ -47,12 +47,17 @@ class Int8:
         return codes.tobytes(), scales.tobytes()
 
     def decode(
-        self, data: bytes | memoryview, scales: bytes | memoryview | None, *, length: int
+        self,
+        data: bytes | memoryview,
+        scales: bytes | memoryview | None,
+        *,
+        length: int,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """See ``Codec.decode``."""
         codes = np.frombuffer(data, np.uint8).reshape(length, -1)
         step, offset = _read_scales(scales)
-        out = np.empty(codes.shape, np.float32)
+        out = np.empty(codes.shape, np.float32) if out is None else out
         for rows in _blocks(codes.shape):
             np.multiply(codes[rows], step, out=out[rows])
             out[rows] += offset
@@ -87,12 +92,17 @@ class Int4:
         return packed.tobytes(), scales.tobytes()
 
     def decode(
-        self, data: bytes | memoryview, scales: bytes | memoryview | None, *, length: int
+        self,
+        data: bytes | memoryview,
+        scales: bytes | memoryview | None,
+        *,
+        length: int,
+        out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """See ``Codec.decode``."""
         packed = np.frombuffer(data, np.uint8).reshape(length, -1)
         step, offset = _read_scales(scales)
-        out = np.empty((length, len(step)), np.float32)
+        out = np.empty((length, len(step)), np.float32) if out is None else out
         half = packed.shape[1]
         for rows in _blocks(out.shape):
             np.multiply(packed[rows] & 15, step[:half], out=out[rows, :half])

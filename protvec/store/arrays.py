@@ -10,13 +10,13 @@ import numpy as np
 
 from protvec.store.codec import codec_named
 from protvec.store.filters import in_lists
-from protvec.store.tables import stream
+from protvec.store.tables import places, stream, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
-    from lance import LanceDataset
+    from lance import LanceDataset, LanceFragment
     from numpy.typing import NDArray
 
     Arrays = dict[str, NDArray[np.float32]]
@@ -49,7 +49,7 @@ _THREADS = min(4, os.cpu_count() or 1)
 
 def read_arrays(dataset: LanceDataset, digests: Sequence[str], *, dimension: int) -> Arrays:
     """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each."""
-    rows = _rows(dataset, digests, batch_size=_ROWS_AT_ONCE)
+    rows = (row for where in in_lists("digest", digests) for row in _picked(dataset, where))
     with ThreadPoolExecutor(_THREADS) as pool:
         parts = pool.map(lambda block: _decoded_block(block, dimension), _blocks(rows, dimension))
         return {digest: array for part in parts for digest, array in part}
@@ -64,7 +64,8 @@ def iter_arrays(dataset: LanceDataset, ids: dict[str, list[str]], *, batch_size:
         batch_size: Arrays in memory at once.
     """
     batch: list[Residues] = []
-    for row in _rows(dataset, sorted(ids), batch_size=batch_size):
+    wheres = in_lists("digest", sorted(ids))
+    for row in (row for where in wheres for row in _rows(dataset, where, batch_size=batch_size)):
         digest, array = _decoded(row)
         batch += [Residues(identifier, digest, array) for identifier in ids.pop(digest)]
         if len(batch) >= batch_size:
@@ -106,13 +107,26 @@ def record_batch(residues: Sequence[Residues], dimension: int) -> pa.RecordBatch
     return pa.record_batch(columns, schema=schema)
 
 
-def _rows(dataset: LanceDataset, digests: Sequence[str], *, batch_size: int) -> Iterator[Row]:
+def _rows(
+    dataset: LanceDataset, where: str, *, batch_size: int, fragments: list[LanceFragment] | None = None
+) -> Iterator[Row]:
     """The rows as they are stored; their bytes are not copied."""
-    for where in in_lists("digest", digests):
-        # Late: digests are looked at first, and bytes are read of the rows that are wanted alone.
-        options = {"columns": _COLUMNS, "late_materialization": True, "batch_size": batch_size}
-        for batch in stream(dataset, where=where, user=None, **options):
-            yield from rows_of(batch)
+    # Late: digests are looked at first, and bytes are read of the rows that are wanted alone.
+    options = {"columns": _COLUMNS, "late_materialization": True, "batch_size": batch_size, "fragments": fragments}
+    for batch in stream(dataset, where=where, user=None, **options):
+        yield from rows_of(batch)
+
+
+def _picked(dataset: LanceDataset, where: str) -> Iterator[Row]:
+    """``_rows``, quicker where they are few of many."""
+    for number, offsets in places(dataset, where).items():
+        fragment = dataset.get_fragment(number)
+        if fragment.num_deletions:  # offsets would have to be counted without the deleted rows
+            yield from _rows(dataset, where, batch_size=_ROWS_AT_ONCE, fragments=[fragment])
+            continue
+        for start in range(0, len(offsets), _ROWS_AT_ONCE):
+            for batch in take(dataset, number, offsets[start : start + _ROWS_AT_ONCE], _COLUMNS):
+                yield from rows_of(batch)
 
 
 def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:

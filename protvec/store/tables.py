@@ -208,5 +208,23 @@ def _reason(error: Exception) -> str:
     return brief(error)
 
 
+def places(dataset: LanceDataset, where: str) -> dict[int, list[int]]:
+    """The rows of a filter of ours by fragment: their offsets in it, ascending."""
+    found: dict[int, list[int]] = {}
+    addresses = read(dataset, where=where, columns=[], with_row_address=True)["_rowaddr"].to_pylist()
+    for address in sorted(addresses):  # the fragment, and 32 bits of the offset
+        found.setdefault(address >> 32, []).append(address & 0xFFFFFFFF)
+    return found
+
+
+def take(dataset: LanceDataset, fragment: int, offsets: Sequence[int], columns: Sequence[str]) -> list[pa.RecordBatch]:
+    """Rows of a fragment that has no deleted ones: several times quicker than filtering for them."""
+    try:
+        table: pa.Table = dataset.get_fragment(fragment).take(list(offsets), columns=list(columns))
+    except LANCE_ERRORS as error:
+        raise explain(error, dataset, None) from error
+    return list(table.to_batches())
+
+
 def _is_conflict(error: Exception) -> bool:
     return re.search(r"conflict|concurrent|contention", str(error), re.IGNORECASE) is not None

@@ -29,8 +29,7 @@ from protvec.errors import (
     QueryError,
 )
 from protvec.ingest.course import Course
-from protvec.store import Claims, Store, protein_table
-from protvec.store import store as store_module
+from protvec.store import Claims, Store, deleting, protein_table, writing
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -169,14 +168,14 @@ def test_a_filter_that_meets_a_new_protein_leaves_no_residues(tmp_path: Path, mo
     """A protein that passes the filter is added after the residues to drop were noted."""
     store, other = Store.create(tmp_path / "db", data.space()), Store.open(tmp_path / "db")
     data.write(store, [data.row("a", "MKV"), data.row("keep", "MKVMKVMKV")])
-    real = store_module.delete_rows
+    real = deleting.delete_rows
 
     def later(handle: Any, where: str) -> int:
         if "length" in where and not other.count("id = 'b'"):
             data.write(other, [data.row("b", "MWV")])
         return real(handle, where)
 
-    monkeypatch.setattr(store_module, "delete_rows", later)
+    monkeypatch.setattr(deleting, "delete_rows", later)
     assert store.delete(where="length < 5") == 2
     assert lance.dataset(f"{store.path}/residues.lance").count_rows() == 1
     assert list(store.residues(["keep"])) == ["keep"]
@@ -188,17 +187,17 @@ def test_residues_that_are_about_to_get_a_protein_are_not_swept(tmp_path: Path) 
     data.write(store, data.numbered(0, 3))
     row = data.row("late", "MKVMKV")
     swept: list[int] = []
-    real = store_module.merge_counted
+    real = writing.merge_counted
 
     def merging(handle: Any, key: str, rows: pa.Table, *, replace: bool) -> Any:
         swept.append(other.sweep())
         return real(handle, key, rows, replace=replace)
 
-    store_module.merge_counted = merging
+    writing.merge_counted = merging
     try:
         store.write(protein_table([row], data.residues("MKVMKV")[:1]), [(row["digest"], data.residues("MKVMKV"))])
     finally:
-        store_module.merge_counted = real
+        writing.merge_counted = real
     assert set(swept) == {0}
     other.refresh()
     assert len(other.residues(["late"])["late"]) == 6

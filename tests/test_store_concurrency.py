@@ -124,7 +124,7 @@ def test_a_writer_puts_back_residues_that_were_deleted_under_it(tmp_path):
 
 def test_residues_that_are_added_again_are_not_removed_as_orphans(tmp_path, monkeypatch):
     """A removal that waits for its turn must not take what another writer put there meanwhile."""
-    from protvec.store import store as module
+    from protvec.store import changes as module
 
     store, other = (Store.create(tmp_path / "db", data.space()), Store.open(tmp_path / "db"))
     real = module.delete_rows

@@ -15,7 +15,7 @@ from protvec.store.digest import digest, vector_digest
 from protvec.store.filters import quote
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
-from protvec.store.reader import Known
+from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer
 from protvec.store.rows import Stored
 from protvec.store.schema import (

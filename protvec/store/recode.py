@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lance import LanceDataset
 
-    from protvec.store.reader import Handles
+    from protvec.store.view import Handles
 
 # Of float32 arrays: what a step holds in memory, several times over, and writes in one commit.
 _PART_BYTES = 128 << 20

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from lance import LanceDataset
 
-    from protvec.store.reader import Handles
+    from protvec.store.view import Handles
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ATTEMPTS = 5

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Codec(Protocol):
+class Codec(ABC):
     """One way to store an (L, D) array.
 
     Attributes:
@@ -21,37 +22,27 @@ class Codec(Protocol):
             not of the mean's own norm: that may be as small as one likes where residues cancel.
     """
 
-    @property
-    def name(self) -> str:
-        """As recorded."""
-        ...
+    name: str
+    keeps = True
+    tolerance: float
 
-    @property
-    def keeps(self) -> bool:
-        """Whether anything is stored."""
-        ...
-
-    @property
-    def tolerance(self) -> float:
-        """Distance of the mean of decoded residues from that of the encoded ones, at most; see the class."""
-        ...
-
+    @abstractmethod
     def bytes_per_residue(self, dimension: int) -> float:
         """What a residue of that many dimensions takes."""
-        ...
 
-    def bytes_per_sequence(self, dimension: int) -> float:
-        """What an array takes beside its residues: its scales."""
-        ...
+    def bytes_per_sequence(self, dimension: int) -> float:  # noqa: ARG002 - for the codecs that have scales
+        """What an array takes beside its residues: its scales, where there are any."""
+        return 0.0
 
+    @abstractmethod
     def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
         """The bytes of ndarray, shape=(L, D), dtype=float32, and of its scales where the codec has any.
 
         Raises:
             OverflowError: A value is not finite, or is beyond what the codec holds.
         """
-        ...
 
+    @abstractmethod
     def decode(
         self,
         data: bytes | memoryview,
@@ -61,7 +52,6 @@ class Codec(Protocol):
         out: NDArray[np.float32] | None = None,
     ) -> NDArray[np.float32]:
         """The array again: ndarray, shape=(L, D), dtype=float32; ``out`` where that is given."""
-        ...
 
 
 def mean_slack(codec: Codec, residues: NDArray[np.float32]) -> float:

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.store.codec.base import refuse_beyond
+from protvec.store.codec.base import Codec, refuse_beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class Float16:
+class Float16(Codec):
     """IEEE half precision, little-endian, row by row: 2 D bytes a residue."""
 
     name = "float16"
-    keeps = True
     # Half precision keeps 11 bits: each value, and so their mean, is off by 2**-11 of itself at most, or by 2**-25
     # where it is below 6e-5.
     tolerance = 5e-4
@@ -24,10 +23,6 @@ class Float16:
     def bytes_per_residue(self, dimension: int) -> float:
         """See ``Codec``."""
         return 2.0 * dimension
-
-    def bytes_per_sequence(self, dimension: int) -> float:  # noqa: ARG002
-        """Nothing."""
-        return 0.0
 
     def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
         """See ``Codec.encode``; half precision ends at 65,504."""
@@ -51,7 +46,7 @@ class Float16:
         return out
 
 
-class NoResidues:
+class NoResidues(Codec):
     """Keep the vectors alone."""
 
     name = "none"
@@ -59,10 +54,6 @@ class NoResidues:
     tolerance = 0.0
 
     def bytes_per_residue(self, dimension: int) -> float:  # noqa: ARG002
-        """Nothing."""
-        return 0.0
-
-    def bytes_per_sequence(self, dimension: int) -> float:  # noqa: ARG002
         """Nothing."""
         return 0.0
 

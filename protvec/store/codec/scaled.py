@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.store.codec.base import refuse_beyond
+from protvec.store.codec.base import Codec, refuse_beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,22 +24,26 @@ _LARGEST = 1e15
 _TINY = float(np.finfo(np.float32).tiny)
 
 
-class Int8:
-    """256 levels: D bytes a residue, row by row, and 8 D bytes a protein."""
+class _Scaled(Codec):
+    """What the two have in common."""
 
-    name = "int8"
-    keeps = True
     # The offset keeps the mean; what is left is the rounding of float32, at most 5 * 2**-24 of the largest value
     # of a channel. A single value in L is sqrt(L) times the root mean square: true up to L = 100,000.
     tolerance = 1e-4
 
-    def bytes_per_residue(self, dimension: int) -> float:
-        """See ``Codec``."""
-        return float(dimension)
-
     def bytes_per_sequence(self, dimension: int) -> float:
         """See ``Codec``: a step and an offset for each channel, float32."""
         return 8.0 * dimension
+
+
+class Int8(_Scaled):
+    """256 levels: D bytes a residue, row by row, and 8 D bytes a protein."""
+
+    name = "int8"
+
+    def bytes_per_residue(self, dimension: int) -> float:
+        """See ``Codec``."""
+        return float(dimension)
 
     def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
         """See ``Codec.encode``."""
@@ -64,7 +68,7 @@ class Int8:
         return out
 
 
-class Int4:
+class Int4(_Scaled):
     """16 levels: half a byte for each dimension of a residue, and 8 D bytes a protein.
 
     A row takes H = (D + 1) // 2 bytes. Byte i holds channel i in its low half and channel H + i in its high
@@ -72,16 +76,10 @@ class Int4:
     """
 
     name = "int4"
-    keeps = True
-    tolerance = 1e-4  # as ``Int8``: the steps are coarser, the mean is kept all the same
 
     def bytes_per_residue(self, dimension: int) -> float:
         """See ``Codec``."""
         return float((dimension + 1) // 2)
-
-    def bytes_per_sequence(self, dimension: int) -> float:
-        """See ``Codec``: a step and an offset for each channel, float32."""
-        return 8.0 * dimension
 
     def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
         """See ``Codec.encode``."""

@@ -1,0 +1,114 @@
+"""What everything that changes a database shares: one writer at a time, the ledger, and no orphans."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from protvec.store import layout
+from protvec.store.filters import in_lists
+from protvec.store.ledger import Ledger
+from protvec.store.reader import Reader
+from protvec.store.schema import METADATA_KEY, SCHEMA_VERSION, Description
+from protvec.store.sweep import forsaken
+from protvec.store.tables import commit, delete_rows, merge, present, read_keys
+from protvec.store.writable import WriteLock
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from lance import LanceDataset, Session
+
+    from protvec.store.ledger import LogEntry
+    from protvec.store.location import Location
+    from protvec.store.view import Handles
+
+
+class Changes(Reader):
+    """A database that can be changed; the changes themselves are in the classes made of this one."""
+
+    def __init__(
+        self,
+        location: Location,
+        description: Description,
+        handles: Handles,
+        *,
+        seconds: float,
+        session: Session,
+        at: str | None = None,
+    ) -> None:
+        """Use ``Store.create`` or ``Store.open``."""
+        super().__init__(location, description, handles, seconds=seconds, at=at)
+        self.ledger = Ledger(location, self.space, session=session, upgrade=self.migrate)
+        self._writing = WriteLock(location)
+        self._maintained: dict[str, int] = {}  # versions
+
+    def migrate(self) -> bool:
+        """Bring a database of an older schema version to this one; whether there was anything to do.
+
+        Every write does it first. Readers of older versions of protvec refuse the database from then on.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        self.check_writable()
+        if self.schema_version >= SCHEMA_VERSION:
+            return False
+        handle = layout.migrate(self.location, self._newest()[0], self.ledger)
+        self.schema_version = Description.from_schema(handle.schema, path=self.path).schema_version
+        return True
+
+    def check_writable(self) -> None:
+        """Check that this is the newest version and lies where commits are possible.
+
+        Raises:
+            DatabaseError: It was opened at a snapshot; the directory is read-only; its file system has no hard links.
+        """
+        self._refuse_at_snapshot()
+        self._writing.check()
+
+    def _part_of(self, run: LogEntry | None, command: str, **options: object) -> AbstractContextManager[LogEntry]:
+        """The run given, or one of its own."""
+        return self.ledger.running(command, options=options) if run is None else nullcontext(run)
+
+    def _describe(self, handle: LanceDataset, description: Description) -> None:
+        """Commit what the database says about itself."""
+        metadata = {METADATA_KEY.decode(): description.to_json()}
+        commit(handle, lambda target: target.update_schema_metadata(metadata))
+        self._newest()
+        self._take(description)
+
+    def _sweep(self) -> int:
+        if not self._codec.keeps:
+            return 0
+        left = forsaken(*self._newest())
+        if left:
+            self._drop_orphans(left)
+            self._newest()
+        return len(left)
+
+    def _drop_orphans(self, digests: list[str]) -> None:
+        """Remove the residues of these digests unless a protein has them.
+
+        Another process may add such a protein at the same time, relying on the residues. It looks again
+        after its commit (``_restore`` in ``write``), and so does this after its own: whichever looks last
+        sees the other. Only what this handle has is removed: else there would be nothing to put back from.
+        """
+        handle, residue_handle = self._newest()
+        orphans = sorted(present(residue_handle, "digest", digests) - present(handle, "digest", digests))
+        for sql in in_lists("digest", orphans):
+            delete_rows(residue_handle, sql)
+        if orphans:
+            handle, _ = self._newest()
+            self._restore(sorted(present(handle, "digest", orphans)), residue_handle)
+
+    def _restore(self, digests: list[str], *versions: LanceDataset) -> None:
+        """Put residues that another process has just removed back, from versions that have them."""
+        _, residue_handle = self._newest()
+        missing = sorted(set(digests) - present(residue_handle, "digest", digests))
+        for version in versions:
+            if missing:
+                rows = read_keys(version, "digest", missing, residue_handle.schema.names)
+                if rows.num_rows:
+                    merge(residue_handle, "digest", rows.cast(residue_handle.schema), replace=False)
+                missing = sorted(set(missing) - set(rows["digest"].to_pylist()))

@@ -1,0 +1,114 @@
+"""Putting proteins and their residues into a database."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+from protvec.store.changes import Changes
+from protvec.store.rows import encode, prepare
+from protvec.store.schema import Description
+from protvec.store.tables import merge_counted, present, read_keys
+from protvec.store.verify import check_commit, left_alone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    import pyarrow as pa
+    from lance import LanceDataset
+    from numpy.typing import NDArray
+
+    from protvec.store.ledger import LogEntry
+    from protvec.store.rows import Stored
+
+
+class Writing(Changes):
+    """Inserts and replacements."""
+
+    def write(
+        self,
+        proteins: pa.Table,
+        residues: Iterable[tuple[str, NDArray[np.float32] | Stored]],
+        *,
+        replace: bool = True,
+        run: LogEntry | None = None,
+    ) -> set[str]:
+        """Insert proteins: one commit of each table, residues first.
+
+        A kill between the two leaves residues that the next run of the same proteins uses.
+
+        Args:
+            proteins: Rows of ``proteins``; columns left out are null. ``protein_table`` makes one.
+            residues: Digest and ndarray, shape=(L, D), dtype=float32, of each sequence in ``proteins`` that
+                the database does not have yet; those it has are left alone. Consumed once. Not looked at
+                where the codec is ``none``. In place of an array, one that another database keeps.
+            replace: Whether proteins whose id is known are replaced or left as they are.
+            run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
+                added to. Without one, this is a run of its own.
+
+        Returns:
+            Ids that were known, and were left as they are.
+
+        Raises:
+            ValueError: Repeated keys, null or unknown columns, zero or NaN vectors, residues missing or of
+                the wrong shape. Nothing is written then.
+            DatabaseError: The disk, other writers that keep getting in first, a value that is too large
+                for the codec, or the table has not what was written.
+        """
+        if not proteins.num_rows:
+            return set()
+        with self._writing, self._part_of(run, "write") as entry:
+            handle, residue_handle = self._newest()
+            self._take(Description.from_schema(handle.schema, path=self.path))  # another process may have recoded it
+            table = prepare(proteins, handle.schema)
+            digests = sorted(set(table["digest"].to_pylist()))
+            if self._codec.keeps:
+                having = self._add_residues(residue_handle, digests, residues)
+            ids = table["id"].to_pylist()
+            before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
+            merged = merge_counted(handle, "id", table, replace=replace)
+            handle = merged.newest
+            entry.gained += merged.inserted
+            check_commit(merged, table, replaced=replace)
+            alone = set() if replace else left_alone(merged, ids)
+            entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows - len(alone)
+            if self._codec.keeps:
+                now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
+                self._restore(sorted(now.intersection(digests)), *having)
+                self._drop_orphans(sorted({*before, *digests} - now))
+            self._newest()
+            return alone
+
+    def note_precision(self, precision: str) -> None:
+        """Record the arithmetic that the first vectors are made in; once it is recorded, it stays.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        if self.precision is not None:
+            return
+        with self._writing:
+            handle, _ = self._newest()
+            description = Description.from_schema(handle.schema, path=self.path)
+            if description.precision is None:
+                self._describe(handle, dataclasses.replace(description, precision=precision))
+            else:
+                self._take(description)
+
+    def _add_residues(
+        self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32] | Stored]]
+    ) -> tuple[LanceDataset, ...]:
+        """Commit the arrays that the table lacks; handles on versions that have all of them between them.
+
+        Not the newest: another process may have removed some by then.
+        """
+        rows = encode(
+            residues,
+            self._codec,
+            dimension=self.space.dimension,
+            expected=set(digests),
+            known=present(handle, "digest", digests),
+            schema=handle.schema,
+        )
+        return (handle, merge_counted(handle, "digest", rows, replace=False).own) if rows.num_rows else (handle,)

@@ -29,6 +29,7 @@ _PUBLIC = {
     "merge": "protvec.exchange",
     "Hit": "protvec.search",
     "Hits": "protvec.search",
+    "IndexUse": "protvec.search",
     "Query": "protvec.search",
     "Observer": "protvec.ingest",
     "Report": "protvec.ingest",
@@ -42,6 +43,7 @@ __all__ = [
     "Database",
     "Hit",
     "Hits",
+    "IndexUse",
     "LogEntry",
     "Moved",
     "Observer",
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     from protvec.errors import ProtvecError
     from protvec.exchange import Moved, import_file, merge
     from protvec.ingest import Observer, Report
-    from protvec.search import Hit, Hits, Query
+    from protvec.search import Hit, Hits, IndexUse, Query
     from protvec.space import Space
     from protvec.store import LogEntry
     from protvec.store.check import CheckResult

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from protvec.search.hits import Hit, Hits
 from protvec.search.query import Query, parse_query, read_queries
+from protvec.store import IndexUse
 
-__all__ = ["Hit", "Hits", "Query", "parse_query", "read_queries"]
+__all__ = ["Hit", "Hits", "IndexUse", "Query", "parse_query", "read_queries"]

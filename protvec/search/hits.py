@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from protvec.store import IndexUse
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -50,9 +52,15 @@ class Hits(Sequence[Hit]):
         query: Name of the query.
     """
 
-    def __init__(self, query: str, table: pa.Table) -> None:
+    def __init__(self, query: str, table: pa.Table, index: IndexUse) -> None:
         self.query = query
+        self._how = index
         self._table = table
+
+    @property
+    def index(self) -> IndexUse:  # type: ignore[override]  # says more than where in a sequence an element is
+        """How they were found: exactly, or by which index and with what recall."""
+        return self._how
 
     @property
     def ids(self) -> list[str]:

@@ -1,73 +1,68 @@
-"""The nearest proteins of one vector, as hits."""
+"""The nearest proteins of vectors, as hits: of one, of a block at once, of a stream in bounded memory."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
 
 from protvec.errors import FilterError, QueryError
 from protvec.search.hits import Hits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
     import pyarrow as pa
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from protvec.store import Store
+    from protvec.store.reader import Reader
+
+_T = TypeVar("_T")
 
 DEFAULT_K = 10
 DEFAULT_COLUMNS = ("length", "gene", "organism", "description")
 LEADING_COLUMNS = ("query", "target", "rank", "score")
+# Vectors that are compared at once.
+BLOCK = 256
 
 
-def search_vector(
-    store: Store,
-    vector: NDArray[np.float32],
-    *,
-    query: str,
-    k: int = DEFAULT_K,
-    where: str | None = None,
-    min_score: float | None = None,
-    columns: Sequence[str] | None = None,
-) -> Hits:
-    """The k proteins whose vectors have the highest cosine with a vector, exactly.
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What a search is to find, checked.
 
-    Args:
-        store: The database.
-        vector: ndarray, shape=(D,).
-        query: Name of the query in the hits.
+    Attributes:
         k: How many hits at most.
         where: SQL condition on the metadata; only proteins that meet it are candidates.
         min_score: Leave out hits below this cosine.
-        columns: Metadata columns of the hits; by default length, gene, organism and description.
-
-    Raises:
-        QueryError: k, min_score or the vector cannot be used.
-        FilterError: the condition is no SQL, or names a column that is not there.
+        columns: Metadata columns of the hits, without those that every hit has.
     """
-    wanted = check(store, k=k, where=where, min_score=min_score, columns=columns)
-    table = store.search(vector, k=k, where=where, columns=wanted)
-    if min_score is not None:
-        table = _at_least(table, min_score)
-    return Hits(query, _as_hits(table, query, wanted))
+
+    k: int
+    where: str | None
+    min_score: float | None
+    columns: tuple[str, ...]
+
+    def limited_to(self, condition: str) -> Wanted:
+        """The same, with one more condition on the proteins."""
+        return replace(self, where=f"({self.where}\n) AND {condition}" if self.where else condition)
 
 
 def check(
     store: Store,
     *,
-    k: int,
-    where: str | None,
-    min_score: float | None,
-    columns: Sequence[str] | None,
-) -> list[str]:
+    k: int = DEFAULT_K,
+    where: str | None = None,
+    min_score: float | None = None,
+    columns: Sequence[str] | None = None,
+) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
-    Returns:
-        The metadata columns of the hits, without those that every hit has.
-
     Raises:
-        QueryError, FilterError: as ``search_vector``.
+        QueryError: k or min_score cannot be used.
+        FilterError: the condition is no SQL, or names a column that is not there; or there is no such column.
     """
     if k < 1:
         raise QueryError(f"k is {k}; it must be at least 1")
@@ -80,22 +75,139 @@ def check(
     for name in wanted:
         if name not in there and name not in LEADING_COLUMNS:
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*LEADING_COLUMNS, *there))}")
-    return [name for name in dict.fromkeys(wanted) if name not in LEADING_COLUMNS]
+    kept = tuple(name for name in dict.fromkeys(wanted) if name not in LEADING_COLUMNS)
+    return Wanted(k=k, where=where, min_score=min_score, columns=kept)
 
 
-def _at_least(table: pa.Table, score: float) -> pa.Table:
+def search_vector(store: Reader, vector: ArrayLike, wanted: Wanted, *, query: str, exclude: str | None = None) -> Hits:
+    """The proteins whose vectors have the highest cosine with a vector.
+
+    Args:
+        store: The database.
+        vector: ndarray, shape=(D,).
+        wanted: What to find.
+        query: Name of the query in the hits.
+        exclude: Id of a protein that is left out.
+
+    Raises:
+        QueryError: the vector cannot be used.
+    """
+    (hits,) = search_block(store, [vector], wanted, names=[query], exclude=[exclude])
+    return hits
+
+
+def search_block(
+    store: Reader,
+    vectors: ArrayLike | Sequence[ArrayLike],
+    wanted: Wanted,
+    *,
+    names: Sequence[str],
+    exclude: Sequence[str | None] | None = None,
+) -> list[Hits]:
+    """The hits of several vectors, compared at once: the same as one by one.
+
+    Args:
+        store: The database.
+        vectors: ndarray, shape=(N, D).
+        wanted: What to find.
+        names: N names of queries.
+        exclude: For each query the id of a protein that is left out, or None.
+
+    Raises:
+        QueryError: a vector cannot be used.
+    """
+    leave_out = exclude is not None and any(each is not None for each in exclude)
+    found = store.find(vectors, k=wanted.k + leave_out, where=wanted.where, columns=wanted.columns)
+    table = found.table.select(["id", *wanted.columns, "score"])
+    query = np.repeat(np.arange(len(names)), found.counts)
+    keep = np.ones(len(query), bool)
+    if leave_out:
+        keep &= ~_are(table["id"], exclude or (), query)
+        keep &= _ranks(query, keep) <= wanted.k
+    if wanted.min_score is not None:
+        keep &= table["score"].to_numpy() >= wanted.min_score
+    if not keep.all():
+        table, query = table.filter(keep), query[keep]
+    whole = _as_hits(table, names, query, wanted.columns)
+    ends = np.searchsorted(query, np.arange(len(names) + 1)).tolist()
+    return [
+        Hits(name, whole.slice(start, stop - start), found.how)
+        for name, start, stop in zip(names, ends, ends[1:], strict=False)
+    ]
+
+
+def search_stream(
+    store: Reader,
+    vectors: Iterable[ArrayLike],
+    wanted: Wanted,
+    *,
+    names: Iterable[str] | None = None,
+    exclude: Iterable[str | None] | None = None,
+) -> Iterator[Hits]:
+    """The hits of any number of vectors, in their order, a block of them in memory at once.
+
+    Args:
+        store: The database.
+        vectors: Each an ndarray, shape=(D,).
+        wanted: What to find.
+        names: As many names of queries; without them, ``vector 1``, ``vector 2``…
+        exclude: For each query the id of a protein that is left out, or None.
+
+    Raises:
+        QueryError: a vector cannot be used, or there are not as many names as vectors.
+    """
+    rest, called = iter(vectors), None if names is None else iter(names)
+    left_out = None if exclude is None else iter(exclude)
+    done = 0
+    while block := list(islice(rest, BLOCK)):
+        if called is None:
+            labels = [f"vector {i}" for i in range(done + 1, done + len(block) + 1)]
+        else:
+            labels = _as_many(called, len(block), "name")
+        without = None if left_out is None else _as_many(left_out, len(block), "protein to leave out")
+        yield from search_block(store, block, wanted, names=labels, exclude=without)
+        done += len(block)
+    for others, what in ((called, "name"), (left_out, "protein to leave out")):
+        if others is not None and next(others, _END) is not _END:
+            raise QueryError(f"there are {done} vectors, and more than one {what} for each")
+
+
+_END = object()
+
+
+def _as_many(values: Iterator[_T], number: int, what: str) -> list[_T]:
+    taken = list(islice(values, number))
+    if len(taken) < number:
+        raise QueryError(f"there are fewer than one {what} for each vector")
+    return taken
+
+
+def _are(ids: pa.ChunkedArray, exclude: Sequence[str | None], query: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each row is the protein that its query leaves out."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
-    return table.filter(pc.greater_equal(table["score"], score))
+    unwanted = pa.array(exclude, pa.string()).take(pa.array(query))
+    same: NDArray[np.bool_] = pc.equal(ids, unwanted).fill_null(False).to_numpy()
+    return same
 
 
-def _as_hits(table: pa.Table, query: str, columns: Sequence[str]) -> pa.Table:
+def _ranks(query: NDArray[np.int64], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The place of each row among those of its query that are kept, from 1."""
+    so_far = np.cumsum(keep)
+    first = np.searchsorted(query, query)
+    ranks: NDArray[np.int64] = so_far - (so_far - keep)[first]
+    return ranks
+
+
+def _as_hits(table: pa.Table, names: Sequence[str], query: NDArray[np.int64], columns: Sequence[str]) -> pa.Table:
     import pyarrow as pa
 
+    everyone = np.ones(len(query), bool)
     leading = {
-        "query": pa.array([query] * len(table), pa.string()),
+        "query": pa.array(names, pa.string()).take(pa.array(query)),
         "target": table["id"],
-        "rank": pa.array(range(1, len(table) + 1), pa.int32()),
+        "rank": pa.array(_ranks(query, everyone), pa.int32()),
         "score": table["score"],
     }
     return pa.table(leading | {name: table[name] for name in columns})

@@ -7,6 +7,7 @@ loads neither lance nor pyarrow.
 
 from __future__ import annotations
 
+from protvec.store.answer import IndexUse
 from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
@@ -41,6 +42,7 @@ __all__ = [
     "Changed",
     "Claims",
     "Codec",
+    "IndexUse",
     "InputFile",
     "Known",
     "Ledger",

@@ -1,4 +1,4 @@
-"""Reads of ``proteins``, each of one version: rows by key, the nearest to a vector, counts."""
+"""Reads of ``proteins``, each of one version: rows by key, streams, counts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.errors import ProteinNotFoundError
 from protvec.store.columns import check_name, user_columns
-from protvec.store.exact import query_matrix, search
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
-from protvec.store.schema import SUMMARY_COLUMNS
-from protvec.store.tables import read, read_keys, stream
+from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
 if TYPE_CHECKING:
@@ -20,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from lance import LanceDataset
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -105,6 +103,35 @@ class ProteinReader(View):
         names = check_columns(handle, handle.schema.names if columns is None else columns)
         return stream(handle, where=enclosed(where), user=where, columns=names, batch_size=batch_size)
 
+    def iter_vectors(
+        self, *, where: str | None = None, after: str | None = None, batch_size: int = 1024
+    ) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
+        """The vectors of all proteins, or of those of a filter, in the order of their ids, in bounded memory.
+
+        All are of one version, and the order is the same whatever was compacted meanwhile.
+
+        Args:
+            where: The filter.
+            after: Only proteins whose id sorts after this one, by its bytes.
+            batch_size: Vectors in memory at once.
+
+        Yields:
+            Ids, and ndarray, shape=(N, D), dtype=float32, each bit as it was written.
+        """
+        import numpy as np
+        import pyarrow.compute as pc
+
+        handle, _ = self._current()
+        rows = read(handle, where=enclosed(where), user=where, columns=["id"], with_row_address=True).sort_by("id")
+        if after is not None:
+            rows = rows.filter(pc.greater(rows["id"], after))
+        addresses = rows["_rowaddr"].to_numpy()
+        for start in range(0, rows.num_rows, batch_size):
+            part = addresses[start : start + batch_size]
+            vectors = take_addresses(handle, part, ["vector"])["vector"].combine_chunks()
+            matrix = np.asarray(vectors.flatten(), np.float32).reshape(len(part), self.space.dimension)
+            yield rows["id"].slice(start, batch_size).to_pylist(), matrix
+
     def count(self, where: str | None = None) -> int:
         """The number of proteins, or of those that pass a filter."""
         handle, _ = self._current()
@@ -112,50 +139,6 @@ class ProteinReader(View):
             return int(handle.count_rows(enclosed(where)))
         except LANCE_ERRORS as error:
             raise explain(error, handle, where) from error
-
-    def search(
-        self,
-        vector: ArrayLike,
-        *,
-        k: int = 10,
-        where: str | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> pa.Table:
-        """The k proteins nearest to a vector by cosine: exact, best first, equal scores by id.
-
-        Args:
-            vector: ndarray, shape=(D,).
-            k: How many; fewer rows come back where there are fewer.
-            where: An SQL filter over the metadata, applied before the ranking.
-            columns: Of the result, between ``id`` and ``score`` (float64); ``SUMMARY_COLUMNS`` by default.
-
-        Raises:
-            QueryError: A zero, NaN or wrong-sized vector, or k below 1.
-            FilterError: The filter or a column cannot be used; names the columns there are.
-        """
-        queries = query_matrix([vector], self.space.dimension)
-        return next(self._search(queries, k=k, where=where, columns=columns))
-
-    def search_many(
-        self,
-        vectors: ArrayLike,
-        *,
-        k: int = 10,
-        where: str | None = None,
-        columns: Sequence[str] | None = None,
-    ) -> Iterator[pa.Table]:
-        """``search`` for many vectors: one table each, in order, and several times faster than one by one.
-
-        All answers are of one version of the database.
-        """
-        queries = query_matrix(vectors, self.space.dimension)
-        return self._search(queries, k=k, where=where, columns=columns)
-
-    def _search(
-        self, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str] | None
-    ) -> Iterator[pa.Table]:
-        columns = SUMMARY_COLUMNS if columns is None else columns
-        return search(self._current()[0], queries, k=k, where=where, columns=columns)
 
     def _get(self, handle: LanceDataset, ids: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
         import pyarrow as pa

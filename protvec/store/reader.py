@@ -9,9 +9,9 @@ from protvec.errors import QueryError
 from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_arrays, record_batch
 from protvec.store.columns import kind_of, user_columns
 from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
-from protvec.store.protein_reader import ProteinReader
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
+from protvec.store.searching import Searching
 from protvec.store.tables import read, read_keys
 from protvec.store.upkeep import sizes
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-class Reader(ProteinReader):
+class Reader(Searching):
     """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
 
     def residues(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:

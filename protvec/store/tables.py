@@ -20,8 +20,10 @@ from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import numpy as np
     import pyarrow as pa
     from lance import LanceDataset, Session
+    from numpy.typing import NDArray
 
     from protvec.store.location import Location
 
@@ -224,6 +226,19 @@ def take(dataset: LanceDataset, fragment: int, offsets: Sequence[int], columns: 
     except LANCE_ERRORS as error:
         raise explain(error, dataset, None) from error
     return list(table.to_batches())
+
+
+def take_addresses(dataset: LanceDataset, addresses: NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
+    """Rows by their address, in that order: the place of a row in this version, as ``_rowaddr`` gives it.
+
+    ``LanceDataset.take`` wants offsets among the rows that are not deleted; this goes to the fragments themselves.
+    """
+    import pyarrow as pa
+
+    try:
+        return dataset._take_rows(pa.array(addresses, pa.uint64()), columns=list(columns))  # noqa: SLF001
+    except LANCE_ERRORS as error:
+        raise explain(error, dataset, None) from error
 
 
 def _is_conflict(error: Exception) -> bool:

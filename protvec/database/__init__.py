@@ -1,0 +1,9 @@
+"""The one object that a program uses: a database of proteins, with the model that its vectors are of."""
+
+from __future__ import annotations
+
+from protvec.database.database import Database, create, open
+from protvec.database.protein import Protein
+from protvec.database.settings import Settings, SettingsOptions
+
+__all__ = ["Database", "Protein", "Settings", "SettingsOptions", "create", "open"]

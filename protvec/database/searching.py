@@ -1,0 +1,227 @@
+"""Nearest neighbours of sequences, of stored proteins and of vectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protvec.database.looking import Looking
+from protvec.engine.base import embed
+from protvec.search import nearest
+from protvec.search.proteome import search_proteome
+from protvec.search.query import as_queries
+from protvec.store import digest, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import ArrayLike
+
+    from protvec.database.core import Core
+    from protvec.fasta import Record
+    from protvec.search import Hits, Query
+
+
+class Searching(Looking):
+    """The methods of ``Database`` that search it."""
+
+    def search(
+        self,
+        query: str | Query | Record,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins most like a sequence.
+
+        Args:
+            query: Residues, or a record of ``protvec.fasta.read``.
+            k: How many hits at most.
+            where: SQL condition on the metadata, such as ``"organism = 'Zea mays' AND length < 500"``.
+            min_score: Leave out hits below this cosine.
+            exclude_self: Leave out the query itself: the protein of its id or, for a bare sequence, of its sequence.
+            columns: Metadata columns of the hits; by default length, gene, organism and description.
+
+        Raises:
+            QueryError: the sequence or a setting cannot be used.
+            FilterError: the condition is no SQL, or names a column that is not there.
+            ModelError: the weights of the model cannot be had.
+        """
+        (hits,) = self.search_many(
+            [query], k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns
+        )
+        return hits
+
+    def search_many(
+        self,
+        queries: Iterable[str | Query | Record],
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Iterator[Hits]:
+        """The hits of each of many sequences, in their order, as they become ready. See ``search``."""
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        return self._embedded(queries, wanted, exclude_self)  # checked before the model is loaded
+
+    def _embedded(
+        self, queries: Iterable[str | Query | Record], wanted: nearest.Wanted, exclude_self: bool
+    ) -> Iterator[Hits]:
+        pending: list[Query] = []
+
+        def sequences() -> Iterator[str]:
+            for query in as_queries(queries):
+                pending.append(query)
+                yield query.sequence
+
+        for embedding in embed(self.encoder(), sequences()):
+            query = pending.pop(0)
+            limited = wanted.limited_to(_not_itself(query)) if exclude_self else wanted
+            yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id)
+
+    def search_id(
+        self,
+        id: str,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins most like one of the database. Needs no model. See ``search``.
+
+        Raises:
+            ProteinNotFoundError: it is not there; the message names similar ids.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        return nearest.search_vector(
+            self.store, self.get(id).vector, wanted, query=id, exclude=id if exclude_self else None
+        )
+
+    def search_vector(
+        self,
+        vector: ArrayLike,
+        *,
+        query: str = "vector",
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+    ) -> Hits:
+        """The proteins whose vectors are nearest to a vector. Needs no model. See ``search``.
+
+        Args:
+            vector: ndarray, shape=(D,).
+            query: Name of the query in the hits.
+            k: As for ``search``, like the rest.
+            where: A condition.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+
+        Raises:
+            QueryError: the vector has another length, or is zero or not finite.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        return nearest.search_vector(self.store, vector, wanted, query=query)
+
+    def search_vectors(
+        self,
+        vectors: Iterable[ArrayLike],
+        *,
+        names: Iterable[str] | None = None,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+        exclude: Iterable[str | None] | None = None,
+    ) -> Iterator[Hits]:
+        """The hits of each of many vectors, in their order: the same as one by one, and several times quicker.
+
+        Args:
+            vectors: Each an ndarray, shape=(D,); or one ndarray, shape=(N, D). Read as they are needed.
+            names: A name for each in the hits; without them, ``vector 1``, ``vector 2``…
+            k: As for ``search``, like the rest.
+            where: A condition.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+            exclude: For each vector the id of a protein that is left out of its hits, or None.
+
+        Raises:
+            QueryError: a vector has another length, or is zero or not finite; or there are fewer or more names
+                than vectors.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        return nearest.search_stream(self.store, vectors, wanted, names=names, exclude=exclude)
+
+    def search_all(
+        self,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+        include_self: bool = False,
+        query_where: str | None = None,
+        after: str | None = None,
+    ) -> Iterator[Hits]:
+        """The hits of every protein of the database, in the order of the ids, in bounded memory. Needs no model.
+
+        All answers are of the database as it is when the first is asked for.
+
+        Args:
+            k: As for ``search``, like the next three.
+            where: A condition on the hits.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+            include_self: Let a protein be among its own hits.
+            query_where: A condition on the proteins that are queries.
+            after: Go on after the protein of this id, as a run that was stopped has to.
+
+        Raises:
+            QueryError: k or min_score cannot be used.
+            FilterError: a condition is no SQL, or names a column that is not there.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        return search_proteome(
+            self.store, self.store, wanted, query_where=query_where, after=after, leave_out_self=not include_self
+        )
+
+    def search_against(
+        self,
+        other: Core,
+        *,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+        query_where: str | None = None,
+        after: str | None = None,
+    ) -> Iterator[Hits]:
+        """The hits of every protein of this database in another of the same model, in the order of the ids.
+
+        Args:
+            other: The database that is searched.
+            k: As for ``search``, like the next three.
+            where: A condition on the hits: on proteins of ``other``.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+            query_where: A condition on the proteins of this database that are queries.
+            after: Go on after the protein of this id, as a run that was stopped has to.
+
+        Raises:
+            SpaceMismatchError: the vectors of the two are of different models.
+            QueryError: k or min_score cannot be used.
+            FilterError: a condition is no SQL, or names a column that is not there.
+        """
+        wanted = nearest.check(other.store, k=k, where=where, min_score=min_score, columns=columns)
+        return search_proteome(self.store, other.store, wanted, query_where=query_where, after=after)
+
+
+def _not_itself(query: Query) -> str:
+    """The condition that leaves out the query: by its id where it has one, by its sequence where not."""
+    return f"id != {quote(query.id)}" if query.named else f"digest != {quote(digest(query.sequence))}"

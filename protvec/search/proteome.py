@@ -1,0 +1,52 @@
+"""Every protein of a database as a query, in the order of their ids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from protvec.search.nearest import BLOCK, search_block
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from protvec.search.hits import Hits
+    from protvec.search.nearest import Wanted
+    from protvec.store import Store
+
+
+def search_proteome(
+    queries: Store,
+    targets: Store,
+    wanted: Wanted,
+    *,
+    query_where: str | None = None,
+    after: str | None = None,
+    leave_out_self: bool = False,
+) -> Iterator[Hits]:
+    """The hits of each protein of one database in another, or in the same.
+
+    Which proteins are asked for is settled at the first step, and all answers are of the targets as they are then.
+
+    Args:
+        queries: The database whose proteins are the queries.
+        targets: The database that is searched.
+        wanted: What to find.
+        query_where: SQL condition: only these proteins are queries.
+        after: Only proteins whose id sorts after this one.
+        leave_out_self: Whether the protein of the query's id is left out of its hits.
+
+    Raises:
+        SpaceMismatchError: the vectors of the two cannot be compared.
+    """
+    targets.check_space(queries.space)
+    if query_where is not None:
+        queries.check_filter(query_where)
+    return _stream(queries, targets, wanted, query_where, after, leave_out_self)
+
+
+def _stream(
+    queries: Store, targets: Store, wanted: Wanted, query_where: str | None, after: str | None, leave_out_self: bool
+) -> Iterator[Hits]:
+    asked, searched = queries.pinned(), targets.pinned()
+    for ids, vectors in asked.iter_vectors(where=query_where, after=after, batch_size=BLOCK):
+        yield from search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None)

@@ -67,7 +67,7 @@ def test_python_blocks_run_in_order(page: Path, here: Path) -> None:
 @pytest.mark.parametrize("page", pages_with(r"^\$ protvec", "console"), ids=name)
 def test_command_lines_run(page: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROTVEC_DB", str(here / "plants.lancedb"))
-    protvec.create(here / "plants.lancedb", model="near").ingest(here / "AtCol-0.fa.gz")
+    protvec.create(here / "plants.lancedb", model="near").ingest(here / "AtCol-0.fa.gz", dataset="AtCol-0")
     for block in blocks(page, "console"):
         for line in re.findall(r"^\$ (protvec .*)", block, re.MULTILINE):
             if not line.startswith(NOT_HERE):

@@ -14,6 +14,7 @@ from protvec.cli import (
     console,
     demo,
     export,
+    fields,
     ingest,
     inspect,
     log,
@@ -23,6 +24,7 @@ from protvec.cli import (
     snapshots,
     upkeep,
 )
+from protvec.cli.help import Grouped
 from protvec.cli.options import with_storage_options
 from protvec.errors import ProtvecError
 
@@ -44,7 +46,7 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     app.command("ingest")(ingest.ingest)
-    app.command("search")(search.search)
+    app.command("search", cls=Grouped, epilog=fields.help_text())(search.search)
     app.command("get")(inspect.get)
     app.command("info")(inspect.info)
     app.command("delete")(inspect.delete)

@@ -78,19 +78,30 @@ def progress() -> Iterator[Progress]:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, else a line a minute, for work that says how many proteins of how many are done."""
+def counting(
+    what: str, noun: str = "protein", nouns: str | None = None, *, before: int = 0
+) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on a terminal, else a line a minute, for work that says how many proteins of how many are done.
+
+    Args:
+        what: What is being done.
+        noun: What is counted.
+        nouns: More than one of it.
+        before: How many were done by an earlier run.
+    """
+    nouns = nouns or f"{noun}s"
     started = noted = time.monotonic()
     with progress() as shown:
         task = shown.add_task(what, total=None, rate="")
 
-        def advance(done: int, total: int) -> None:
+        def advance(done: int, total: int | None) -> None:
             nonlocal noted
             now = time.monotonic()
-            shown.update(task, completed=done, total=total, rate=f"{done / max(now - started, 1e-9):,.0f} proteins/s")
+            rate = (done - before) / max(now - started, 1e-9)
+            shown.update(task, completed=done, total=total, rate=f"{rate:,.0f} {nouns}/s")
             if not is_terminal() and now - noted >= NOTE_EVERY:
                 noted = now
-                note(f"{what}: {done:,} of {total:,} proteins")
+                note(f"{what}: {plural(done, noun, nouns) if total is None else f'{done:,} of {total:,} {nouns}'}")
 
         yield advance
 

@@ -47,12 +47,7 @@ def demo(
 
 
 def _show(database: Database, id: str, expectation: str) -> None:
-    from protvec.cli.formats import Format, write
+    from protvec.cli.sink import show
 
     note(f"\n$ protvec search --id {id} -k 5 --exclude-self\n{expectation}\n")
-    write(
-        iter([database.search_id(id, k=5, exclude_self=True)]),
-        Format.table,
-        ["target", "score", "length", "description"],
-        None,
-    )
+    show(database.search_id(id, k=5, exclude_self=True), ["target", "score", "length", "description"])

@@ -1,26 +1,24 @@
-"""Hits as text for people and programs. Every format but the table writes one query at a time as it comes."""
+"""Answers as the bytes of a file, one query after another: each can be written, and gone on with, as it comes."""
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-import sys
-from contextlib import ExitStack
+import math
 from enum import Enum
-from itertools import chain
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from protvec.cli.output import writing
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
-    from pathlib import Path
-    from typing import BinaryIO, TextIO
+    from collections.abc import Callable, Mapping
+    from typing import BinaryIO
 
-    from protvec.search import Hits
+    import pyarrow as pa
 
-DEFAULT_COLUMNS = ("query", "target", "score", "length", "gene", "organism", "description")
+    from protvec.cli.layout import Answer, Layout
 
 
 class Format(str, Enum):
@@ -29,130 +27,270 @@ class Format(str, Enum):
     table = "table"
     tsv = "tsv"
     csv = "csv"
+    m8 = "m8"
     json = "json"
     jsonl = "jsonl"
     parquet = "parquet"
 
 
-def write(answers: Iterator[Hits], format: Format | None, columns: Sequence[str] | None, output: Path | None) -> None:
-    """Write the hits of every query in one format, to a file or to standard output.
+SUFFIXES = {
+    ".tsv": Format.tsv,
+    ".csv": Format.csv,
+    ".m8": Format.m8,
+    ".json": Format.json,
+    ".jsonl": Format.jsonl,
+    ".ndjson": Format.jsonl,
+    ".parquet": Format.parquet,
+    ".pq": Format.parquet,
+}
+# Formats with a line of column names, and whether they have it unless told otherwise: BLAST's has none.
+HEADERS = {Format.tsv: True, Format.csv: True, Format.m8: False}
+_ROW_GROUP = 64 << 10  # rows
 
-    The first answer is computed before the file is opened, so that a query that fails leaves it as it was.
+
+def format_for(output: Path | None, *, terminal: bool) -> Format:
+    """The format where none is asked for: by the name of the file, for a person a table, else tsv.
+
+    Raises:
+        QueryError: the name promises compression.
     """
-    chosen = format or _default(output)
-    names = list(columns or DEFAULT_COLUMNS)
-    if chosen is Format.parquet and output is None and sys.stdout.isatty():
-        raise QueryError("parquet is binary: name a file with -o, or send standard output to one")
-    first = next(answers, None)
-    everything = answers if first is None else chain([first], answers)
-    with ExitStack() as stack:
-        stream: BinaryIO = sys.stdout.buffer if output is None else stack.enter_context(writing(output))
-        if chosen is Format.parquet:
-            _parquet(everything, names, stream)
-            return
-        text = stack.enter_context(_Text(stream))
-        _WRITERS[chosen](everything, names, text)
+    if output is None:
+        return Format.table if terminal else Format.tsv
+    if output.suffix.lower() in (".gz", ".bz2", ".xz", ".zst"):
+        raise QueryError(
+            f"{output}: hits are not compressed here: write {output.stem} and compress it, or take parquet"
+        )
+    return SUFFIXES.get(output.suffix.lower(), Format.tsv)
 
 
-def _default(output: Path | None) -> Format:
-    return Format.table if output is None and sys.stdout.isatty() else Format.tsv
+class Writer:
+    """Makes the bytes of one format. What is written depends on the answers alone, not on where a run stopped.
+
+    Attributes:
+        spooled: Whether the bytes become the file only by ``convert``.
+    """
+
+    spooled = False
+
+    def __init__(self, layout: Layout, *, header: bool = False, begun: bool = False) -> None:
+        """Write these columns.
+
+        Args:
+            layout: The columns.
+            header: Begin with a line of their names, in text.
+            begun: Whether answers are in the file already.
+        """
+        self.layout = layout
+        self._header = header
+        self._begun = begun
+
+    def add(self, answer: Answer) -> bytes:
+        """The next answer."""
+        text = self._text(answer) if self._begun else self._head() + self._text(answer)
+        self._begun = True
+        return text.encode()
+
+    def flush(self) -> bytes:
+        """What ``add`` has kept back so far."""
+        return b""
+
+    def end(self) -> bytes:
+        """What comes after the last answer."""
+        return b""
+
+    def _head(self) -> str:
+        return ""
+
+    def _text(self, answer: Answer) -> str:
+        raise NotImplementedError
 
 
-def _rows(answers: Iterable[Hits], names: Sequence[str]) -> Iterator[list[Any]]:
-    for hits in answers:
-        for hit in hits.to_dicts():
-            yield [hit[name] for name in names]
+class Tabs(Writer):
+    """Tab-separated values without quotes: one line a hit, whatever is in its texts."""
+
+    def _head(self) -> str:
+        return "\t".join(self.layout.names) + "\n" if self._header else ""
+
+    def _text(self, answer: Answer) -> str:
+        _check_ids(answer)
+        return "".join("\t".join(map(_plain, row)) + "\n" for row in self.layout.rows(answer))
+
+
+class Commas(Writer):
+    """Comma-separated values, quoted where they have to be; also one line a hit."""
+
+    def _head(self) -> str:
+        return self._lines([self.layout.names]) if self._header else ""
+
+    def _text(self, answer: Answer) -> str:
+        _check_ids(answer)
+        return self._lines([[_plain(value) for value in row] for row in self.layout.rows(answer)])
+
+    @staticmethod
+    def _lines(rows: list[list[str]]) -> str:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        return text.getvalue()
+
+
+class JsonLines(Writer):
+    """One object a hit."""
+
+    def _text(self, answer: Answer) -> str:
+        names = self.layout.names
+        return "".join(_json(dict(zip(names, row, strict=True))) + "\n" for row in self.layout.rows(answer))
+
+
+class Json(Writer):
+    """One array with an object for each query, also for those without hits."""
+
+    def add(self, answer: Answer) -> bytes:
+        """The next answer."""
+        before = ",\n" if self._begun else "[\n"
+        self._begun = True
+        names = self.layout.names
+        hits = [dict(zip(names, row, strict=True)) for row in self.layout.rows(answer)]
+        return f"{before}{_json({'query': answer.hits.query, 'hits': hits})}".encode()
+
+    def end(self) -> bytes:
+        """The end of the array."""
+        return b"\n]\n" if self._begun else b"[]\n"
+
+
+class Pretty(Writer):
+    """A table for each query, for a person to read; ids and numbers are never cut."""
+
+    _NUMBERS = ("score", "rank", "length", "taxid", "qlen", "tlen")
+
+    def __init__(self, layout: Layout, *, width: int | None = None, colour: bool = False, begun: bool = False) -> None:
+        """Write for a terminal so many columns wide."""
+        super().__init__(layout, begun=begun)
+        self._width = width or 120
+        self._colour = colour
+
+    def _text(self, answer: Answer) -> str:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        names, rows = self.layout.names, self.layout.rows(answer)
+        shown = [place for place, name in enumerate(names) if name != "query"]
+        title = Text(f"{answer.hits.query}: {len(rows)} hit{'' if len(rows) == 1 else 's'}")
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for place in shown:
+            right = names[place] in self._NUMBERS
+            # The last column gives way on a narrow terminal.
+            table.add_column(
+                Text(names[place]),
+                justify="right" if right else "left",
+                no_wrap=place != shown[-1],
+                overflow="ellipsis",
+            )
+        for row in rows:
+            table.add_row(*(Text(_short(row[place])) for place in shown))
+        text = io.StringIO()
+        console = Console(file=text, width=self._width, force_terminal=self._colour, legacy_windows=False)
+        console.print(table)
+        return text.getvalue()
+
+
+class Batches(Writer):
+    """An Arrow stream, which can be gone on with at any place; ``convert`` makes a Parquet file of it."""
+
+    spooled = True
+
+    def __init__(self, layout: Layout, *, types: Mapping[str, pa.DataType], begun: bool = False) -> None:
+        """Write with the types that columns of queries have in their database."""
+        super().__init__(layout, begun=begun)
+        self._types = types
+        self._kept: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, answer: Answer) -> bytes:
+        """Keep the next answer, and give what was kept once it is much."""
+        table = self.layout.to_arrow(answer, self._types)
+        self._kept.append(table)
+        self._rows += table.num_rows
+        return self.flush() if self._rows >= _ROW_GROUP or not self._begun else b""
+
+    def flush(self) -> bytes:
+        """What was kept."""
+        import pyarrow as pa
+
+        if not self._kept:
+            return b""
+        table = pa.concat_tables(self._kept).combine_chunks()
+        head = b"" if self._begun else table.schema.serialize().to_pybytes()
+        self._begun, self._kept, self._rows = True, [], 0
+        return head + b"".join(batch.serialize().to_pybytes() for batch in table.to_batches())
+
+    def end(self) -> bytes:
+        """What was kept."""
+        return self.flush()
+
+
+def convert(stream: BinaryIO, target: BinaryIO) -> None:
+    """Write the Arrow stream of ``Batches`` as Parquet, in row groups that do not depend on how it was written."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with pa.ipc.open_stream(stream) as batches, pq.ParquetWriter(target, batches.schema) as writer:
+        rest = batches.schema.empty_table()
+        for batch in batches:
+            rest = pa.concat_tables([rest, pa.Table.from_batches([batch])])
+            while rest.num_rows >= _ROW_GROUP:
+                writer.write_table(rest.slice(0, _ROW_GROUP).combine_chunks())
+                rest = rest.slice(_ROW_GROUP)
+        if rest.num_rows:
+            writer.write_table(rest.combine_chunks())
+
+
+def _check_ids(answer: Answer) -> None:
+    """Refuse ids that a line cannot hold: no id is changed in silence."""
+    for id in (answer.hits.query, *answer.hits.ids):
+        if any(character in id for character in "\t\n\r"):
+            raise QueryError(f"the id {id!r} has a tab or a line end in it: take --format jsonl, json or parquet")
 
 
 def _plain(value: object) -> str:
-    """A cell of a text table: no line ends, no tabs, lists joined by commas, scores in six digits."""
+    """A cell of text: no line ends, no tabs, lists joined by commas, numbers in six digits."""
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.6g}"
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text.replace("\r\n", " ").translate(_FLAT)
+
+
+_FLAT = str.maketrans("\t\n\r", "   ")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else _plain(value)
+
+
+def _json(value: object) -> str:
+    """JSON in one line; what is not a number is null, as JSON has no word for it."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
     if isinstance(value, list):
-        return ",".join(map(str, value))
-    return " ".join(str(value).split()) if isinstance(value, str) else str(value)
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _tsv(answers: Iterable[Hits], names: Sequence[str], stream: TextIO) -> None:
-    stream.write("\t".join(names) + "\n")
-    stream.writelines("\t".join(map(_plain, row)) + "\n" for row in _rows(answers, names))
-
-
-def _csv(answers: Iterable[Hits], names: Sequence[str], stream: TextIO) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([_plain(value) for value in row] for row in _rows(answers, names))
-
-
-def _json(answers: Iterable[Hits], names: Sequence[str], stream: TextIO) -> None:
-    """One array with an object for each query, also for those without hits."""
-    separator = "[\n"
-    for hits in answers:
-        rows = [dict(zip(names, row, strict=True)) for row in _rows([hits], names)]
-        stream.write(separator + json.dumps({"query": hits.query, "hits": rows}, ensure_ascii=False))
-        separator = ",\n"
-    stream.write("\n]\n" if separator != "[\n" else "[]\n")
-
-
-def _jsonl(answers: Iterable[Hits], names: Sequence[str], stream: TextIO) -> None:
-    stream.writelines(
-        json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) + "\n" for row in _rows(answers, names)
-    )
-
-
-def _table(answers: Iterable[Hits], names: Sequence[str], stream: TextIO) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(file=stream)
-    numbers = {"score", "rank", "length", "taxid"}
-    shown = [name for name in names if name != "query"]
-    for hits in answers:
-        table = Table(title=f"{hits.query}: {len(hits)} hits", title_justify="left", box=None, pad_edge=False)
-        for name in shown:
-            right = name in numbers
-            # The last column gives way on a narrow terminal; ids and numbers are never cut.
-            table.add_column(name, justify="right" if right else "left", no_wrap=name != shown[-1], overflow="ellipsis")
-        for row in _rows([hits], shown):
-            table.add_row(*(Text(f"{v:.4f}" if isinstance(v, float) else _plain(v)) for v in row))
-        console.print(table)
-
-
-def _parquet(answers: Iterable[Hits], names: Sequence[str], stream: BinaryIO) -> None:
-    import pyarrow.parquet as pq
-
-    writer = None
-    for hits in answers:
-        table = hits.to_arrow().select(names)
-        writer = writer or pq.ParquetWriter(stream, table.schema)
-        writer.write_table(table)
-    if writer:
-        writer.close()
-
-
-class _Text:
-    """UTF-8 text on a binary stream that stays open afterwards, as standard output must."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        import io
-
-        self._wrapper = io.TextIOWrapper(stream, encoding="utf-8", newline="", write_through=False)
-
-    def __enter__(self) -> TextIO:
-        return self._wrapper
-
-    def __exit__(self, *failure: object) -> None:
-        self._wrapper.flush()
-        self._wrapper.detach()
-
-
-_WRITERS: dict[Format, Callable[[Iterable[Hits], Sequence[str], TextIO], None]] = {
-    Format.table: _table,
-    Format.tsv: _tsv,
-    Format.csv: _csv,
-    Format.json: _json,
-    Format.jsonl: _jsonl,
+TEXTS: Mapping[Format, Callable[..., Writer]] = {
+    Format.tsv: Tabs,
+    Format.csv: Commas,
+    Format.m8: Tabs,
+    Format.json: Json,
+    Format.jsonl: JsonLines,
 }

@@ -46,10 +46,18 @@ class ResidueCodec(str, Enum):
 
 
 DEFAULT_DB = "protvec.lancedb"
+# Headings of long helps: see ``protvec.cli.help``.
+QUERIES, DATABASE, HITS, OUTPUT, MODEL = "Queries", "Database", "Hits", "Output", "Model"
 
 Db: TypeAlias = Annotated[
     str,
-    typer.Option("--db", envvar="PROTVEC_DB", help="The database: a directory, or s3://…, gs://…, az://…"),
+    typer.Option(
+        "--db",
+        envvar="PROTVEC_DB",
+        metavar="DB",
+        help="The database: a directory, or s3://…, gs://…, az://…",
+        rich_help_panel=DATABASE,
+    ),
 ]
 StorageOption: TypeAlias = Annotated[
     list[str] | None,
@@ -58,6 +66,7 @@ StorageOption: TypeAlias = Annotated[
         metavar="KEY=VALUE",
         help="Setting of the object store, such as aws_endpoint=https://…; beside those of its environment "
         "variables. May be repeated.",
+        rich_help_panel=DATABASE,
     ),
 ]
 Model: TypeAlias = Annotated[
@@ -67,19 +76,33 @@ Model: TypeAlias = Annotated[
         metavar="NAME|DIR",
         help="A model of `protvec models`, or a checkpoint directory. "
         "By default the one recorded in the database; for a new database ankh-base.",
+        rich_help_panel=MODEL,
     ),
 ]
-Offline: TypeAlias = Annotated[bool, typer.Option("--offline", envvar="HF_HUB_OFFLINE", help="Never fetch weights.")]
+Offline: TypeAlias = Annotated[
+    bool, typer.Option("--offline", envvar="HF_HUB_OFFLINE", help="Never fetch weights.", rich_help_panel=MODEL)
+]
 PrecisionOption: TypeAlias = Annotated[
     Precision,
-    typer.Option("--precision", help="Arithmetic to embed in; auto takes the best for this machine."),
+    typer.Option(
+        "--precision", help="Arithmetic to embed in; auto takes the best for this machine.", rich_help_panel=MODEL
+    ),
 ]
-EngineOption: TypeAlias = Annotated[Engine, typer.Option("--engine", help="What runs the model.")]
+EngineOption: TypeAlias = Annotated[
+    Engine, typer.Option("--engine", help="What runs the model.", rich_help_panel=MODEL)
+]
 Threads: TypeAlias = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads to embed with; by default all that are ours to use."),
+    typer.Option(
+        "--threads",
+        min=1,
+        help="Threads to embed with; by default all that are ours to use.",
+        rich_help_panel=MODEL,
+    ),
 ]
-Device: TypeAlias = Annotated[str, typer.Option("--device", help="cpu, or a torch device such as cuda.")]
+Device: TypeAlias = Annotated[
+    str, typer.Option("--device", help="cpu, or a torch device such as cuda.", rich_help_panel=MODEL)
+]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
 Where: TypeAlias = Annotated[
     str | None,
@@ -87,13 +110,19 @@ Where: TypeAlias = Annotated[
         "--where",
         metavar="SQL",
         help="Condition on the metadata, such as \"organism = 'Zea mays' AND length < 500\".",
+        rich_help_panel=HITS,
     ),
 ]
 
 
 At: TypeAlias = Annotated[
     str | None,
-    typer.Option("--at", metavar="NAME", help="Read the database as it was at a snapshot: see `protvec snapshots`."),
+    typer.Option(
+        "--at",
+        metavar="NAME",
+        help="Read the database as it was at a snapshot: see `protvec snapshots`.",
+        rich_help_panel=DATABASE,
+    ),
 ]
 
 

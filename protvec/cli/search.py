@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protvec.cli import console
-from protvec.cli.formats import Format, write
+from protvec.cli.fields import DEFAULT, parse
+from protvec.cli.formats import HEADERS, Format
 from protvec.cli.options import (
     DEFAULT_DB,
+    HITS,
+    OUTPUT,
+    QUERIES,
     At,
     Db,
     Device,
@@ -32,41 +35,123 @@ from protvec.errors import InputError, QueryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from protvec.cli.layout import Answer
+    from protvec.cli.queries import Source
     from protvec.database import Database, Settings
-    from protvec.search import Hits, Query
 
 
 def search(
     query: Annotated[
         str | None,
-        typer.Argument(metavar="SEQ|FASTA|-", help="A sequence, a FASTA file, or - for standard input."),
+        typer.Argument(
+            metavar="SEQ|FASTA|-",
+            help="A sequence, a FASTA file of any number of them, or - for standard input.",
+            rich_help_panel=QUERIES,
+        ),
     ] = None,
     id: Annotated[
         list[str] | None,
-        typer.Option("--id", help="A protein of the database instead; needs no model. May be repeated."),
+        typer.Option(
+            "--id",
+            metavar="ID",
+            help="A protein of the database instead; needs no model. May be repeated.",
+            rich_help_panel=QUERIES,
+        ),
+    ] = None,
+    ids: Annotated[
+        str | None,
+        typer.Option(
+            "--ids", metavar="FILE", help="As many, one id a line; - for standard input.", rich_help_panel=QUERIES
+        ),
+    ] = None,
+    all: Annotated[  # noqa: A002  # the name of the option
+        bool, typer.Option("--all", help="Every protein of the database against all of it.", rich_help_panel=QUERIES)
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            metavar="DB",
+            help="Search this database of the same model, with the proteins of --db: all, or those of --id or --ids.",
+            rich_help_panel=QUERIES,
+        ),
+    ] = None,
+    query_where: Annotated[
+        str | None,
+        typer.Option(
+            "--query-where",
+            metavar="SQL",
+            help="With --all or --against: only the proteins that meet this are queries.",
+            rich_help_panel=QUERIES,
+        ),
     ] = None,
     db: Db = DEFAULT_DB,
     at: At = None,
-    k: Annotated[int, typer.Option("-k", min=1, help="How many hits a query at most.")] = 10,
+    k: Annotated[
+        int, typer.Option("-k", min=1, metavar="N", help="How many hits a query at most.", rich_help_panel=HITS)
+    ] = 10,
     where: Where = None,
     min_score: Annotated[
-        float | None, typer.Option(min=-1.0, max=1.0, help="Leave out hits below this cosine.")
+        float | None,
+        typer.Option(
+            min=-1.0, max=1.0, metavar="COSINE", help="Leave out hits below this cosine.", rich_help_panel=HITS
+        ),
     ] = None,
     exclude_self: Annotated[
+        bool | None,
+        typer.Option(
+            "--exclude-self/--include-self",
+            help="Leave out the query itself: its id or, for a bare sequence, its sequence.  "
+            "[default: left out with --all only]",
+            show_default=False,
+            rich_help_panel=HITS,
+        ),
+    ] = None,
+    explain: Annotated[
         bool,
         typer.Option(
-            "--exclude-self", help="Leave out the query itself: its id or, for a bare sequence, its sequence."
+            "--explain",
+            help="Say how the hits were found: exactly, or by which index with what recall.",
+            rich_help_panel=HITS,
         ),
     ] = False,
     format: Annotated[
         Format | None,
-        typer.Option(help="How to print hits.  [default: table on a terminal, else tsv]", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="table, tsv, csv, m8, json, jsonl or parquet.  "
+            "[default: by the name of FILE; table on a terminal, else tsv]",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
     ] = None,
     columns: Annotated[
         str | None,
-        typer.Option(metavar="A,B,…", help="Columns to print: query, target, rank, score and any metadata."),
+        typer.Option(metavar="A,B,…", help="What to print of a hit: the columns below.", rich_help_panel=OUTPUT),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there instead.")] = None,
+    header: Annotated[
+        bool | None,
+        typer.Option(
+            "--header/--no-header",
+            help="Begin with a line of the columns' names.  [default: tsv and csv do, m8 does not]",
+            show_default=False,
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Write there; a run that was stopped goes on when it is given again.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace FILE, and a partial one of another search.", rich_help_panel=OUTPUT),
+    ] = False,
     model: Model = None,
     precision: PrecisionOption = Precision.auto,
     engine: EngineOption = Engine.auto,
@@ -74,77 +159,155 @@ def search(
     device: Device = "cpu",
     offline: Offline = False,
 ) -> None:
-    """Find the proteins most like a query."""
+    """Find the proteins most like a query, or like each of many."""
+    asked = _Asked(query, tuple(id or ()), ids, all, against, query_where)
+    asked.check(exclude_self)
+    _check_output(format, header, output, force)
+    settings = model_settings(model, precision, engine, threads, device, offline)
+    if query is None:
+        _refuse_model(settings, asked.option)
+
+    from protvec.cli.layout import layout
+    from protvec.cli.queries import Options, is_file
+    from protvec.cli.sink import Sink
     from protvec.database import Database
 
-    if bool(query) == bool(id):
-        raise typer.BadParameter("give a query or --id, one of them", param_hint="SEQ|FASTA|-")
-    settings = model_settings(model, precision, engine, threads, device, offline)
-    if id:
-        _refuse_model(settings)
-    if query is not None and not _is_file(query):  # one sequence: all threads work on it
+    if query is not None and not is_file(query):  # one sequence: all threads work on it
         settings = replace(settings, latency=query != "-")
-    database = Database(open_store(db, at=at), settings)
-    if not len(database):
-        raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
+    wanted = parse(columns)
+    sink = Sink(format=format, columns=wanted, header=header, output=output, force=force)
+    # All answers are of one version, whatever other processes write meanwhile.
+    database = _opened(Database(open_store(db, at=at).pinned(), settings), db)
+    other = _opened(Database(open_store(against).pinned(), settings), against) if against else None
     if console.is_terminal():
         console.note_model(database.store.space.model)
-    wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
-    hits = _answers(database, query, id or [], k, where, min_score, exclude_self, wanted)
-    write(hits, format, wanted, output)
+    searched = other or database
+    searched.store.check_space(database.store.space)
+    source = asked.source(database, other)
+    shown = layout(wanted or list(DEFAULT), _metadata(searched), source.known)
+    options = Options(
+        k=k,
+        where=where,
+        min_score=min_score,
+        exclude_self=all and not against if exclude_self is None else exclude_self,
+        columns=shown.of_target,
+        facts=shown.of_query,
+    )
+    same: dict[str, Any] = {}
+    if sink.resumable:
+        same = {
+            **asked.settings(),
+            "k": k,
+            "where": where,
+            "min-score": min_score,
+            "exclude-self": options.exclude_self,
+            "columns": shown.names,
+            **sink.settings(),
+            "database": database.store.mark(),
+            "against": other.store.mark() if other else None,
+            **source.identity(),
+        }
+    done = sink.write(
+        lambda progress: _watched(source.answers(options, progress), searched, where, explain),
+        shown,
+        search=same,
+        types={field.name: field.type for field in database.store.schema},
+        total=source.total,
+    )
+    if done.without:
+        few = f"{done.without:,} of {done.queries:,} queries"
+        console.note(f"no hit for {few if done.queries > done.without else 'any query' if done.queries > 1 else 'it'}")
 
 
-def _refuse_model(settings: Settings) -> None:
+@dataclass(frozen=True)
+class _Asked:
+    """Which queries the command line asks for."""
+
+    query: str | None
+    id: tuple[str, ...]
+    ids: str | None
+    all: bool
+    against: str | None
+    where: str | None
+
+    @property
+    def option(self) -> str:
+        """The option that names stored proteins, for messages."""
+        given = {"--id": self.id, "--ids": self.ids, "--all": self.all, "--against": self.against}
+        return next(name for name, value in given.items() if value)
+
+    def check(self, exclude_self: bool | None) -> None:
+        """Refuse options that do not go together.
+
+        Raises:
+            BadParameter: They do not.
+        """
+        given = (self.query is not None) + bool(self.id or self.ids) + self.all
+        if given > 1 or not (given or self.against):
+            raise typer.BadParameter(
+                "give a query, --id or --ids, --all or --against: one of them", param_hint="SEQ|FASTA|-"
+            )
+        if self.against and self.query is not None:
+            raise typer.BadParameter(
+                "searches with stored proteins; for a sequence, name it with --db", param_hint="--against"
+            )
+        if self.against and exclude_self is not None:
+            raise typer.BadParameter("has no use with --against: it is another database", param_hint="--exclude-self")
+        if self.where is not None and (self.query is not None or self.id or self.ids):
+            raise typer.BadParameter("is for --all and --against", param_hint="--query-where")
+
+    def source(self, database: Database, against: Database | None) -> Source:
+        """The queries."""
+        from protvec.cli.queries import Sequences, Stored, Whole, read_ids
+
+        if self.query is not None:
+            return Sequences(database, self.query)
+        if self.id or self.ids:
+            ids = [*self.id, *(read_ids(self.ids) if self.ids else ())]
+            return Stored(database, against or database, ids)
+        return Whole(database, against, self.where)
+
+    def settings(self) -> dict[str, Any]:
+        """What kind of search it is."""
+        from protvec import __version__
+
+        kind = "sequences" if self.query is not None else "ids" if self.id or self.ids else "a whole database"
+        return {"protvec": __version__, "queries": kind}
+
+
+def _check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:
+    if header is not None and format is not None and format not in HEADERS:
+        raise typer.BadParameter(f"{format.value} has none to leave out or add", param_hint="--header")
+    if force and output is None:
+        raise typer.BadParameter("is for a file of -o", param_hint="--force")
+
+
+def _opened(database: Database, db: str) -> Database:
+    if not len(database):
+        raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
+    return database
+
+
+def _metadata(database: Database) -> list[str]:
+    return [name for name in database.store.columns if name not in ("id", "vector")]
+
+
+def _refuse_model(settings: Settings, option: str) -> None:
     """A stored protein has its vector: no model runs, and none may be asked for in vain."""
     unused = type(settings)()
     for name in ("model", "precision", "engine", "threads", "device"):
         if getattr(settings, name) != getattr(unused, name):
-            raise typer.BadParameter("has no use with --id, which needs no model", param_hint=f"--{name}")
+            raise typer.BadParameter(f"has no use with {option}, which needs no model", param_hint=f"--{name}")
 
 
-def _answers(
-    database: Database,
-    query: str | None,
-    ids: list[str],
-    k: int,
-    where: str | None,
-    min_score: float | None,
-    exclude_self: bool,
-    columns: list[str] | None,
-) -> Iterator[Hits]:
-    """The hits of each query in turn."""
-    if query is not None:
-        yield from database.search_many(
-            _queries(query), k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns
-        )
-    for stored in ids:
-        yield database.search_id(
-            stored, k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns
-        )
-
-
-def _queries(query: str) -> Iterator[Query]:
-    """The queries behind one argument: standard input, a file, or the argument itself."""
-    from protvec.search import parse_query, read_queries
-
-    if query == "-":
-        yield from read_queries(sys.stdin.buffer, name="<stdin>")
-    elif _is_file(query):
-        yield from read_queries(query)
-    else:
-        try:
-            yield parse_query(query)
-        except QueryError as error:
-            raise QueryError(f"{_shortened(query)!r} is neither a file nor a protein sequence: {error}") from None
-
-
-def _is_file(text: str) -> bool:
-    """Whether something of this name is there; a long sequence is too long for a name, which is an error to ask."""
-    try:
-        return Path(text).exists()
-    except OSError:
-        return False
-
-
-def _shortened(text: str, limit: int = 40) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _watched(answers: Iterator[Answer], searched: Database, where: str | None, explain: bool) -> Iterator[Answer]:
+    """The answers; how they were found is said where asked for, and a filter that nothing meets is an error."""
+    said = None
+    for number, answer in enumerate(answers):
+        if not number and where is not None and not answer.hits and not searched.store.count(where):
+            raise QueryError(f"no protein of {searched.path} meets {where!r}: there is nothing to search")
+        how = str(answer.hits.index)
+        if explain and how != said:
+            console.note(how)
+            said = how
+        yield answer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from protvec import fasta
-from protvec.errors import InputError, QueryError
+from protvec.errors import FastaError, InputError, QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,11 +24,13 @@ class Query:
         id: Its name in the results.
         sequence: Clean, upper-case residues.
         named: Whether the name came with the sequence, as in a FASTA file, so that it may be a protein's id.
+        description: The rest of its header line.
     """
 
     id: str
     sequence: str
     named: bool = True
+    description: str = ""
 
 
 def parse_query(sequence: str, *, id: str | None = None) -> Query:
@@ -52,13 +54,22 @@ def read_queries(source: str | Path | BinaryIO, *, name: str | None = None) -> I
     """The records of a FASTA file as queries, in order.
 
     Raises:
-        FastaError: the file cannot be read.
+        FastaError: the file cannot be read, is empty, or two records have one id, whose hits nobody could tell apart.
         QueryError: a record cannot be used; a query that is left out in silence would look like one without hits.
     """
+    lines: dict[str, int] = {}
     for item in fasta.read(source, name=name):
         if isinstance(item, fasta.Rejected):
             raise QueryError(str(item))
-        yield Query(item.id, item.sequence)
+        if (first := lines.setdefault(item.id, item.line)) != item.line:
+            raise FastaError(
+                f"two queries are called {item.id!r}, the first in line {first}: nobody could tell their hits apart",
+                file=item.file,
+                line=item.line,
+            )
+        if fasta.looks_like_nucleotides(Counter(item.sequence)):
+            raise FastaError(f"{item.id} looks like nucleotides: translate it first", file=item.file, line=item.line)
+        yield Query(item.id, item.sequence, description=item.description)
 
 
 def as_queries(queries: Iterable[str | Query | fasta.Record]) -> Iterator[Query]:
@@ -67,6 +78,6 @@ def as_queries(queries: Iterable[str | Query | fasta.Record]) -> Iterator[Query]
         if isinstance(query, Query):
             yield query
         elif isinstance(query, fasta.Record):
-            yield Query(query.id, query.sequence)
+            yield Query(query.id, query.sequence, description=query.description)
         else:
             yield parse_query(query)

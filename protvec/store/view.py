@@ -100,10 +100,19 @@ class View:
     def pinned(self) -> Self:
         """The database as it is now: several reads of what this returns are of one version of it."""
         view = copy.copy(self)
-        handles = self._newest() if self.at is None else self._current()
+        moves = self.at is None and self._seconds < math.inf
+        handles = self._newest() if moves else self._current()
         view._proteins, view._residues = handles  # noqa: SLF001 - another of this class
         view._seconds = math.inf  # noqa: SLF001
         return view
+
+    def mark(self) -> str:
+        """What tells this version of ``proteins`` from any other, of this and of other databases."""
+        handle, _ = self._current()
+        try:
+            return f"{handle.version} {handle.read_transaction(handle.version).uuid}"
+        except LANCE_ERRORS as error:
+            raise DatabaseError(f"{self.path}: cannot be read any more: {brief(error)}") from error
 
     def refresh(self) -> None:
         """See what other processes have committed by now, without waiting for ``read_consistency_seconds``."""

@@ -1,0 +1,185 @@
+"""Answers as rows: which columns were asked for, and their values."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, HIT, M8, QUERY, TARGET
+from protvec.errors import FilterError, QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    import pyarrow as pa
+
+    from protvec.search import Hits
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that was asked for.
+
+    Attributes:
+        name: As it was asked for.
+        side: As in ``Field``.
+        source: The column of the database, or of the table of hits, behind it.
+        header: Whether the id goes in front, as in a header line.
+    """
+
+    name: str
+    side: str
+    source: str
+    header: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The hits of one query, and what is to be printed of the query itself.
+
+    Attributes:
+        hits: The hits.
+        facts: Columns of the query by name, such as ``length``: those that ``Layout.of_query`` names.
+        key: What the query is, so that another search can tell whether it has the same queries.
+    """
+
+    hits: Hits
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The columns of an answer, in order."""
+
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """What they are called."""
+        return [column.name for column in self.columns]
+
+    @property
+    def of_target(self) -> list[str]:
+        """Columns of the database that the hits have to bring."""
+        return list(dict.fromkeys(each.source for each in self.columns if each.side == TARGET))
+
+    @property
+    def of_query(self) -> list[str]:
+        """Columns that have to be known of a query."""
+        return list(dict.fromkeys(each.source for each in self.columns if each.side == QUERY))
+
+    def values(self, answer: Answer) -> list[list[Any]]:
+        """The values of each column, best hit first."""
+        table = answer.hits.to_arrow()
+        return [self._values(column, answer, table) for column in self.columns]
+
+    def rows(self, answer: Answer) -> list[tuple[Any, ...]]:
+        """The same by hits."""
+        return list(zip(*self.values(answer), strict=True))
+
+    def to_arrow(self, answer: Answer, types: Mapping[str, pa.DataType]) -> pa.Table:
+        """The same with the types of the database.
+
+        Args:
+            answer: The hits of one query.
+            types: Of columns of queries, by their name in the database.
+        """
+        import pyarrow as pa
+
+        table = answer.hits.to_arrow()
+        arrays = []
+        for column in self.columns:
+            if column.side == QUERY or column.header:
+                kind = types.get(column.source, pa.string())
+                arrays.append(pa.array(self._values(column, answer, table), kind))
+            else:
+                arrays.append(table[column.source])
+        return pa.table(arrays, names=self.names)
+
+    @staticmethod
+    def _values(column: Column, answer: Answer, table: pa.Table) -> list[Any]:
+        if column.side == QUERY:
+            value = answer.facts[column.source]
+            return [headed(answer.hits.query, value) if column.header else value] * len(table)
+        values: list[Any] = table[column.source].to_pylist()
+        if column.header:
+            return [headed(id, value) for id, value in zip(table["target"].to_pylist(), values, strict=True)]
+        return values
+
+
+def headed(id: str, header: str | None) -> str:
+    """A header line, as a FASTA file has it."""
+    return f"{id} {header}" if header else id
+
+
+def layout(names: Sequence[str], targets: Collection[str], queries: Collection[str]) -> Layout:
+    """The columns that were asked for by name.
+
+    A name of ``FIELDS`` means that field; any other is a column of the targets. ``target.NAME`` and ``query.NAME``
+    are columns of the database whatever ``FIELDS`` has.
+
+    Args:
+        names: The columns.
+        targets: Columns of the database that is searched.
+        queries: What is known of a query, by the names of a database's columns.
+
+    Raises:
+        FilterError: a column is not there, needs an alignment, or is named twice.
+    """
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise FilterError(f"the column {repeated[0]!r} is named twice")
+    aligned = [name for name in names if name in BY_NAME and BY_NAME[name].side == ALIGNMENT]
+    if aligned:
+        raise FilterError(_needs_alignment(aligned, targets))
+    return Layout(tuple(_column(name, targets, queries) for name in names))
+
+
+def check_m8(names: Sequence[str] | None) -> None:
+    """Refuse BLAST's twelve columns as long as nothing aligns.
+
+    Raises:
+        QueryError: they are asked for; the message says what works.
+    """
+    lacking = [name for name in M8 if BY_NAME[name].side == ALIGNMENT]
+    if names is None and lacking:
+        raise QueryError(
+            f"m8 has columns that need an alignment, which search does not make yet: {', '.join(lacking)}; "
+            "what works: --format m8 --columns query,target,score (tabs, no header), or --format tsv"
+        )
+
+
+def _column(name: str, targets: Collection[str], queries: Collection[str]) -> Column:
+    side, _, rest = name.partition(".")
+    known = BY_NAME.get(name)
+    if known is not None and known.side == HIT:
+        return Column(name, HIT, known.column)
+    if known is not None:
+        found = Column(name, known.side, known.column, header=known.column == "header")
+    elif side in (QUERY, TARGET) and rest:
+        found = Column(name, side, rest)
+    else:
+        found = Column(name, TARGET, name)
+    there = queries if found.side == QUERY else targets
+    if found.source not in there:
+        raise FilterError(_unknown(name, found, targets, queries))
+    return found
+
+
+def _unknown(name: str, found: Column, targets: Collection[str], queries: Collection[str]) -> str:
+    if found.side == QUERY:
+        return f"there is no column {name!r}: of these queries {', '.join(sorted(queries))} are known"
+    names = [*(each for each in BY_NAME if BY_NAME[each].side != ALIGNMENT), *targets]
+    hint = "target" if name == "id" else ", ".join(difflib.get_close_matches(name.lower(), names, n=3))
+    meant = f" (near: {hint})" if hint else ""
+    fields = ", ".join(each.name for each in FIELDS if each.side != ALIGNMENT)
+    return f"there is no column {name!r}{meant}; there are {fields}, and of the database {', '.join(targets)}"
+
+
+def _needs_alignment(names: Sequence[str], targets: Collection[str]) -> str:
+    own = [f"target.{name}" for name in names if name in targets]
+    hint = f"; the database's own column is {', '.join(own)}" if own else ""
+    what = f"the column {names[0]!r} needs" if len(names) == 1 else f"the columns {', '.join(names)} need"
+    return f"{what} an alignment, which search does not make yet: take score, qlen, tlen or others{hint}"

@@ -102,7 +102,7 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         console.error("interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, console.ReaderLeft):
         return _reader_left()
     except Exception as error:  # the last place: every error becomes one line and an exit code
         return _report(error)

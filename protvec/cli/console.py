@@ -34,6 +34,10 @@ class Stop(Exception):  # noqa: N818  # no error: the command has said everythin
         super().__init__(code)
 
 
+class ReaderLeft(Exception):  # noqa: N818  # no error: whoever read our output has what they want
+    """The reader of standard output has gone. Typer would take the system's own error for a failure."""
+
+
 def note(message: str) -> None:
     """A line for a person, on standard error."""
     print(message, file=sys.stderr, flush=True)

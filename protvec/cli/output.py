@@ -25,6 +25,8 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         try:
             with path.open("wb") as stream:
                 yield stream
+        except BrokenPipeError:
+            raise
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error
         return

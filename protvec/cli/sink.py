@@ -111,8 +111,11 @@ class Sink:
 
         if self._partial is not None:
             return self._to_file(self._partial, answers, writer, dict(search), total)
-        with self._opened() as stream:
-            return self._to_stream(stream, answers, writer(begun=False), total)
+        try:
+            with self._opened() as stream:
+                return self._to_stream(stream, answers, writer(begun=False), total)
+        except BrokenPipeError:
+            raise console.ReaderLeft from None
 
     def _to_file(
         self,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-QUERY, HIT, TARGET, ALIGNMENT = "query", "hit", "target", "alignment"
+QUERY, HIT, BOTH, TARGET, ALIGNMENT = "query", "hit", "both", "target", "alignment"
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,8 @@ class Field:
     Attributes:
         name: What it is called.
         about: What it means.
-        side: ``query``, ``hit``, ``target`` or ``alignment``: what its value comes from.
+        side: ``query``, ``hit``, ``target`` or ``alignment``: what its value comes from; ``both`` is a hit that is
+            found by vector and text.
         column: The column of the database behind it, for a query and a target; of the table of hits, for a hit.
         also: Other names for it, as BLAST has them.
     """
@@ -33,7 +34,11 @@ FIELDS = (
     Field("query", "name of the query", HIT, "query", ("qseqid",)),
     Field("target", "id of the protein that was found", HIT, "target", ("sseqid",)),
     Field("rank", "1 for the best hit of a query", HIT, "rank"),
-    Field("score", "cosine of the two vectors, -1 to 1", HIT, "score"),
+    Field("score", "cosine of the two vectors, -1 to 1; with --text the match, or the sum of ranks", HIT, "score"),
+    Field("evidence", "what found it beside --text: vector, text or both", BOTH, "evidence"),
+    Field("vrank", "with --text: its place by vector", BOTH, "vector_rank", ("vector_rank",)),
+    Field("trank", "with --text: its place by text", BOTH, "text_rank", ("text_rank",)),
+    Field("cosine", "with --text: cosine of the two vectors", BOTH, "cosine"),
     Field("qlen", "residues of the query", QUERY, "length"),
     Field("tlen", "residues of the target", TARGET, "length", ("slen",)),
     Field("qheader", "header line of the query, its id included", QUERY, "header"),
@@ -53,6 +58,8 @@ FIELDS = (
 )
 BY_NAME = {name: each for each in FIELDS for name in (each.name, *each.also)}
 DEFAULT = ("query", "target", "score", "length", "gene", "organism", "description")
+# With --text beside another query.
+DEFAULT_BOTH = ("query", "target", "score", "evidence", "vrank", "trank", "cosine", "gene", "organism", "description")
 # BLAST's -outfmt 6, in its order; sseqid, sstart, send and bitscore are other names of four of them.
 M8 = (
     "query",

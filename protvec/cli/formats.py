@@ -160,7 +160,7 @@ class Json(Writer):
 class Pretty(Writer):
     """A table for each query, for a person to read; ids and numbers are never cut."""
 
-    _NUMBERS = ("score", "rank", "length", "taxid", "qlen", "tlen")
+    _NUMBERS = ("score", "rank", "length", "taxid", "qlen", "tlen", "vrank", "trank", "cosine")
 
     def __init__(self, layout: Layout, *, width: int | None = None, colour: bool = False, begun: bool = False) -> None:
         """Write for a terminal so many columns wide."""

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, HIT, M8, QUERY, TARGET
+from protvec.cli.fields import ALIGNMENT, BOTH, BY_NAME, FIELDS, HIT, M8, QUERY, TARGET
 from protvec.errors import FilterError, QueryError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def headed(id: str, header: str | None) -> str:
     return f"{id} {header}" if header else id
 
 
-def layout(names: Sequence[str], targets: Collection[str], queries: Collection[str]) -> Layout:
+def layout(names: Sequence[str], targets: Collection[str], queries: Collection[str], *, both: bool = False) -> Layout:
     """The columns that were asked for by name.
 
     A name of ``FIELDS`` means that field; any other is a column of the targets. ``target.NAME`` and ``query.NAME``
@@ -124,9 +124,10 @@ def layout(names: Sequence[str], targets: Collection[str], queries: Collection[s
         names: The columns.
         targets: Columns of the database that is searched.
         queries: What is known of a query, by the names of a database's columns.
+        both: Whether the hits are found by vector and by text.
 
     Raises:
-        FilterError: a column is not there, needs an alignment, or is named twice.
+        FilterError: a column is not there, is of searches with a text, needs an alignment, or is named twice.
     """
     repeated = sorted({name for name in names if list(names).count(name) > 1})
     if repeated:
@@ -134,7 +135,7 @@ def layout(names: Sequence[str], targets: Collection[str], queries: Collection[s
     aligned = [name for name in names if name in BY_NAME and BY_NAME[name].side == ALIGNMENT]
     if aligned:
         raise FilterError(_needs_alignment(aligned, targets))
-    return Layout(tuple(_column(name, targets, queries) for name in names))
+    return Layout(tuple(_column(name, targets, queries, both) for name in names))
 
 
 def check_m8(names: Sequence[str] | None) -> None:
@@ -151,10 +152,14 @@ def check_m8(names: Sequence[str] | None) -> None:
         )
 
 
-def _column(name: str, targets: Collection[str], queries: Collection[str]) -> Column:
+def _column(name: str, targets: Collection[str], queries: Collection[str], both: bool) -> Column:
     side, _, rest = name.partition(".")
     known = BY_NAME.get(name)
-    if known is not None and known.side == HIT:
+    if known is not None and known.side == BOTH and not both:
+        if name not in targets:
+            raise FilterError(f"the column {name!r} is of searches with --text beside another query")
+        known = None  # a column of the user's own
+    if known is not None and known.side in (HIT, BOTH):
         return Column(name, HIT, known.column)
     if known is not None:
         found = Column(name, known.side, known.column, header=known.column == "header")
@@ -163,9 +168,14 @@ def _column(name: str, targets: Collection[str], queries: Collection[str]) -> Co
     else:
         found = Column(name, TARGET, name)
     there = queries if found.side == QUERY else targets
+    if both and found.side == TARGET and found.source in _OF_BOTH:
+        raise FilterError(f"with --text, {found.source} is what the search says of a hit: rename the database's column")
     if found.source not in there:
         raise FilterError(_unknown(name, found, targets, queries))
     return found
+
+
+_OF_BOTH = {each.column for each in FIELDS if each.side == BOTH}
 
 
 def _unknown(name: str, found: Column, targets: Collection[str], queries: Collection[str]) -> str:

@@ -34,6 +34,7 @@ class Options:
         exclude_self: Leave the query itself out.
         columns: Columns that the hits bring.
         facts: Columns that have to be known of a query.
+        text: Rank by this text too.
     """
 
     k: int
@@ -42,10 +43,12 @@ class Options:
     exclude_self: bool
     columns: Sequence[str]
     facts: Sequence[str]
+    text: str | None = None
 
     def of_hits(self) -> dict[str, Any]:
-        """Those that every search of ``Database`` takes."""
-        return {"k": self.k, "where": self.where, "min_score": self.min_score, "columns": list(self.columns)}
+        """Those that every search of ``Database`` by vector takes."""
+        given = {"k": self.k, "where": self.where, "min_score": self.min_score, "columns": list(self.columns)}
+        return given if self.text is None else {**given, "text": self.text}
 
 
 class Source(Protocol):
@@ -107,7 +110,7 @@ class Sequences:
         pending: deque[Query] = deque()
 
         def asked() -> Iterator[Query]:
-            for query in _rest(((each, _key(each)) for each in self._queries()), done):
+            for query in rest(((each, _key(each)) for each in self._queries()), done):
                 pending.append(query)
                 yield query
 
@@ -164,8 +167,8 @@ class Stored:
 
     def answers(self, options: Options, done: Progress) -> Iterator[Answer]:
         """See ``Source``."""
-        rest = _rest(((id, id) for id in self._ids), done)
-        while block := list(islice(rest, _BLOCK)):
+        left = rest(((id, id) for id in self._ids), done)
+        while block := list(islice(left, _BLOCK)):
             rows = self._database.store.get(block, columns=["vector", *options.facts])
             vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(block), -1)
             facts = rows.select(list(options.facts)).to_pylist() if options.facts else [{}] * len(block)
@@ -255,7 +258,7 @@ def is_stream(text: str) -> bool:
     return is_file(text) and not Path(text).is_file() and not Path(text).is_dir()
 
 
-def _rest(queries: Iterable[tuple[_T, str]], done: Progress) -> Iterator[_T]:
+def rest(queries: Iterable[tuple[_T, str]], done: Progress) -> Iterator[_T]:
     """The queries that are not done, once those that are have been found to be the same."""
     everything = iter(queries)
     digest = ""

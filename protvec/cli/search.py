@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protvec.cli import console
-from protvec.cli.fields import DEFAULT, parse
+from protvec.cli.asked import Asked
+from protvec.cli.fields import DEFAULT, DEFAULT_BOTH, parse
 from protvec.cli.formats import HEADERS, Format
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from protvec.cli.layout import Answer
-    from protvec.cli.queries import Source
     from protvec.database import Database, Settings
 
 
@@ -73,6 +73,39 @@ def search(
             "--against",
             metavar="DB",
             help="Search this database of the same model, with the proteins of --db: all, or those of --id or --ids.",
+            rich_help_panel=QUERIES,
+        ),
+    ] = None,
+    vectors: Annotated[
+        str | None,
+        typer.Option(
+            "--vectors",
+            metavar="FILE",
+            help="Vectors of this model: .npy of shape (D,) or (N, D), .npz, .h5 or .parquet.",
+            rich_help_panel=QUERIES,
+        ),
+    ] = None,
+    like: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--like",
+            metavar="ID",
+            help="More like this protein, and like the others: repeat it.",
+            rich_help_panel=QUERIES,
+        ),
+    ] = None,
+    unlike: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--unlike", metavar="ID", help="With --like: far from this one. May be repeated.", rich_help_panel=QUERIES
+        ),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            "--text",
+            metavar="WORDS",
+            help='An id, a gene, words of the description, or a "phrase". Beside another query: rank by both.',
             rich_help_panel=QUERIES,
         ),
     ] = None,
@@ -160,8 +193,10 @@ def search(
     offline: Offline = False,
 ) -> None:
     """Find the proteins most like a query, or like each of many."""
-    asked = _Asked(query, tuple(id or ()), ids, all, against, query_where)
-    asked.check(exclude_self)
+    asked = Asked(
+        query, tuple(id or ()), ids, all, against, vectors, tuple(like or ()), tuple(unlike or ()), text, query_where
+    )
+    asked.check(exclude_self=exclude_self, min_score=min_score)
     _check_output(format, header, output, force)
     settings = model_settings(model, precision, engine, threads, device, offline)
     if query is None:
@@ -184,7 +219,8 @@ def search(
     searched = other or database
     searched.store.check_space(database.store.space)
     source = asked.source(database, other)
-    shown = layout(wanted or list(DEFAULT), _metadata(searched), source.known)
+    usual = DEFAULT_BOTH if asked.both else DEFAULT
+    shown = layout(wanted or list(usual), _metadata(searched), source.known, both=asked.both)
     options = Options(
         k=k,
         where=where,
@@ -192,6 +228,7 @@ def search(
         exclude_self=all and not against if exclude_self is None else exclude_self,
         columns=shown.of_target,
         facts=shown.of_query,
+        text=text if asked.both else None,
     )
     same: dict[str, Any] = {}
     if sink.resumable:
@@ -200,6 +237,7 @@ def search(
             "k": k,
             "where": where,
             "min-score": min_score,
+            "text": text,
             "exclude-self": options.exclude_self,
             "columns": shown.names,
             **sink.settings(),
@@ -208,71 +246,17 @@ def search(
             **source.identity(),
         }
     done = sink.write(
-        lambda progress: _watched(source.answers(options, progress), searched, where, explain),
+        lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
         shown,
         search=same,
         types={field.name: field.type for field in database.store.schema},
         total=source.total,
     )
-    if done.without:
+    if done.without and asked.only_text:
+        console.note(f"nothing found: no id, gene or description matches {text!r}{' and --where' if where else ''}")
+    elif done.without:
         few = f"{done.without:,} of {done.queries:,} queries"
         console.note(f"no hit for {few if done.queries > done.without else 'any query' if done.queries > 1 else 'it'}")
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """Which queries the command line asks for."""
-
-    query: str | None
-    id: tuple[str, ...]
-    ids: str | None
-    all: bool
-    against: str | None
-    where: str | None
-
-    @property
-    def option(self) -> str:
-        """The option that names stored proteins, for messages."""
-        given = {"--id": self.id, "--ids": self.ids, "--all": self.all, "--against": self.against}
-        return next(name for name, value in given.items() if value)
-
-    def check(self, exclude_self: bool | None) -> None:
-        """Refuse options that do not go together.
-
-        Raises:
-            BadParameter: They do not.
-        """
-        given = (self.query is not None) + bool(self.id or self.ids) + self.all
-        if given > 1 or not (given or self.against):
-            raise typer.BadParameter(
-                "give a query, --id or --ids, --all or --against: one of them", param_hint="SEQ|FASTA|-"
-            )
-        if self.against and self.query is not None:
-            raise typer.BadParameter(
-                "searches with stored proteins; for a sequence, name it with --db", param_hint="--against"
-            )
-        if self.against and exclude_self is not None:
-            raise typer.BadParameter("has no use with --against: it is another database", param_hint="--exclude-self")
-        if self.where is not None and (self.query is not None or self.id or self.ids):
-            raise typer.BadParameter("is for --all and --against", param_hint="--query-where")
-
-    def source(self, database: Database, against: Database | None) -> Source:
-        """The queries."""
-        from protvec.cli.queries import Sequences, Stored, Whole, read_ids
-
-        if self.query is not None:
-            return Sequences(database, self.query)
-        if self.id or self.ids:
-            ids = [*self.id, *(read_ids(self.ids) if self.ids else ())]
-            return Stored(database, against or database, ids)
-        return Whole(database, against, self.where)
-
-    def settings(self) -> dict[str, Any]:
-        """What kind of search it is."""
-        from protvec import __version__
-
-        kind = "sequences" if self.query is not None else "ids" if self.id or self.ids else "a whole database"
-        return {"protvec": __version__, "queries": kind}
 
 
 def _check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:
@@ -300,9 +284,13 @@ def _refuse_model(settings: Settings, option: str) -> None:
             raise typer.BadParameter(f"has no use with {option}, which needs no model", param_hint=f"--{name}")
 
 
-def _watched(answers: Iterator[Answer], searched: Database, where: str | None, explain: bool) -> Iterator[Answer]:
+def _watched(
+    answers: Iterator[Answer], searched: Database, where: str | None, explain: bool, text: str | None
+) -> Iterator[Answer]:
     """The answers; how they were found is said where asked for, and a filter that nothing meets is an error."""
     said = None
+    if text is not None and not len(searched.search_text(text, k=1, where=where, columns=[])):
+        console.note(f"no id, gene or description matches {text!r}: hits are ranked by their vectors alone")
     for number, answer in enumerate(answers):
         if not number and where is not None and not answer.hits and not searched.store.count(where):
             raise QueryError(f"no protein of {searched.path} meets {where!r}: there is nothing to search")

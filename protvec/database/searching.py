@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from protvec.database.looking import Looking
 from protvec.engine.base import embed
 from protvec.search import nearest
+from protvec.search.combined import search_text
+from protvec.search.like import search_like
 from protvec.search.proteome import search_proteome
 from protvec.search.query import as_queries
 from protvec.store import digest, quote
@@ -33,6 +35,7 @@ class Searching(Looking):
         min_score: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
+        text: str | None = None,
     ) -> Hits:
         """The proteins most like a sequence.
 
@@ -43,6 +46,8 @@ class Searching(Looking):
             min_score: Leave out hits below this cosine.
             exclude_self: Leave out the query itself: the protein of its id or, for a bare sequence, of its sequence.
             columns: Metadata columns of the hits; by default length, gene, organism and description.
+            text: Rank by this text too, as ``search_text`` would, by reciprocal ranks; every hit then says which
+                evidence found it: ``evidence``, ``vector_rank``, ``text_rank`` and ``cosine``.
 
         Raises:
             QueryError: the sequence or a setting cannot be used.
@@ -50,7 +55,7 @@ class Searching(Looking):
             ModelError: the weights of the model cannot be had.
         """
         (hits,) = self.search_many(
-            [query], k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns
+            [query], k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns, text=text
         )
         return hits
 
@@ -63,9 +68,10 @@ class Searching(Looking):
         min_score: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
+        text: str | None = None,
     ) -> Iterator[Hits]:
         """The hits of each of many sequences, in their order, as they become ready. See ``search``."""
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
         return self._embedded(queries, wanted, exclude_self)  # checked before the model is loaded
 
     def _embedded(
@@ -92,13 +98,14 @@ class Searching(Looking):
         min_score: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
+        text: str | None = None,
     ) -> Hits:
         """The proteins most like one of the database. Needs no model. See ``search``.
 
         Raises:
             ProteinNotFoundError: it is not there; the message names similar ids.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
         return nearest.search_vector(
             self.store, self.get(id).vector, wanted, query=id, exclude=id if exclude_self else None
         )
@@ -112,6 +119,7 @@ class Searching(Looking):
         where: str | None = None,
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
+        text: str | None = None,
     ) -> Hits:
         """The proteins whose vectors are nearest to a vector. Needs no model. See ``search``.
 
@@ -122,11 +130,12 @@ class Searching(Looking):
             where: A condition.
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
+            text: Rank by this text too.
 
         Raises:
             QueryError: the vector has another length, or is zero or not finite.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
         return nearest.search_vector(self.store, vector, wanted, query=query)
 
     def search_vectors(
@@ -138,6 +147,7 @@ class Searching(Looking):
         where: str | None = None,
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
+        text: str | None = None,
         exclude: Iterable[str | None] | None = None,
     ) -> Iterator[Hits]:
         """The hits of each of many vectors, in their order: the same as one by one, and several times quicker.
@@ -149,14 +159,69 @@ class Searching(Looking):
             where: A condition.
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
+            text: Rank by this text too.
             exclude: For each vector the id of a protein that is left out of its hits, or None.
 
         Raises:
             QueryError: a vector has another length, or is zero or not finite; or there are fewer or more names
                 than vectors.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
         return nearest.search_stream(self.store, vectors, wanted, names=names, exclude=exclude)
+
+    def search_like(
+        self,
+        ids: Sequence[str],
+        *,
+        unlike: Sequence[str] = (),
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        columns: Sequence[str] | None = None,
+        text: str | None = None,
+    ) -> Hits:
+        """The proteins most like several of the database, and unlike others. Needs no model.
+
+        The query is the mean of their vectors, each scaled to length 1, less half the mean of those of ``unlike``
+        (Rocchio 1971): scores are cosines with it. None of these proteins is among the hits.
+
+        Args:
+            ids: Proteins to be near to.
+            unlike: Proteins to be far from.
+            k: As for ``search``, like the rest.
+            where: A condition.
+            min_score: The lowest cosine.
+            columns: Metadata columns of the hits.
+            text: Rank by this text too.
+
+        Raises:
+            ProteinNotFoundError: one is not there; the message names similar ids.
+            QueryError: there is no id, one is named twice, or the vectors cancel one another out.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
+        return search_like(self.store, ids, unlike, wanted)
+
+    def search_text(
+        self, text: str, *, k: int = 10, where: str | None = None, columns: Sequence[str] | None = None
+    ) -> Hits:
+        """The proteins whose ids, genes and descriptions match a text best. Needs no model.
+
+        An id, a gene or a part of one comes first: what is the text, then what begins with it, then what contains it.
+        After that count words and, in quotation marks or with hyphens, words that follow one another, by BM25; no word
+        has to be there. Upper and lower case are the same. Every protein is looked at, with an index or without.
+
+        Args:
+            text: Such as ``AT1G01010``, ``FBX``, ``F-box``, or ``auxin "efflux carrier"``.
+            k: How many hits at most.
+            where: SQL condition on the metadata.
+            columns: Metadata columns of the hits; by default length, gene, organism and description.
+
+        Raises:
+            QueryError: there is nothing in the text to look for, a quotation mark is not closed, or k is below 1.
+            FilterError: the condition is no SQL, or names a column that is not there.
+        """
+        wanted = nearest.check(self.store, k=k, where=where, columns=columns)
+        return search_text(self.store, text, wanted)
 
     def search_all(
         self,

@@ -13,16 +13,23 @@ if TYPE_CHECKING:
     from protvec.store import IndexUse
 
 
+# What a search by vector and text says of a hit beside its score.
+EVIDENCE = ("evidence", "vector_rank", "text_rank", "cosine")
+
+
 @dataclass(frozen=True)
 class Hit:
-    """One protein of the database that is near a query.
+    """One protein of the database that answers a query.
 
     Attributes:
         query: Name of the query.
         target: Id of the protein.
         rank: 1 for the best.
-        score: Cosine of the two vectors, -1 to 1; higher is nearer.
-        metadata: The protein's other columns by name, as far as they were asked for.
+        score: What the hits are ranked by; higher is better. By vector the cosine of the two vectors, -1 to 1; by
+            text the match, of no upper bound; by both the sum of reciprocal ranks.
+        metadata: The protein's other columns by name, as far as they were asked for. Of a search by vector and text
+            also ``evidence``, which is ``vector``, ``text`` or ``both``, ``vector_rank`` and ``text_rank``, the places
+            in the two rankings, and ``cosine``.
     """
 
     query: str

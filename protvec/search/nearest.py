@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from protvec.errors import FilterError, QueryError
-from protvec.search.hits import Hits
+from protvec.search.combined import search_both
+from protvec.search.hits import EVIDENCE, Hits
+from protvec.store.text import parse_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -38,12 +40,14 @@ class Wanted:
         where: SQL condition on the metadata; only proteins that meet it are candidates.
         min_score: Leave out hits below this cosine.
         columns: Metadata columns of the hits, without those that every hit has.
+        text: Rank by this text too.
     """
 
     k: int
     where: str | None
     min_score: float | None
     columns: tuple[str, ...]
+    text: str | None = None
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""
@@ -57,11 +61,12 @@ def check(
     where: str | None = None,
     min_score: float | None = None,
     columns: Sequence[str] | None = None,
+    text: str | None = None,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
     Raises:
-        QueryError: k or min_score cannot be used.
+        QueryError: k, min_score or the text cannot be used.
         FilterError: the condition is no SQL, or names a column that is not there; or there is no such column.
     """
     if k < 1:
@@ -70,13 +75,16 @@ def check(
         raise QueryError(f"the lowest score is {min_score:g}; a cosine lies between -1 and 1")
     if where is not None:
         store.check_filter(where)
+    if text is not None:
+        parse_text(text)
     there = [name for name in store.columns if name not in ("id", "vector")]
+    leading = LEADING_COLUMNS if text is None else (*LEADING_COLUMNS, *EVIDENCE)
     wanted = DEFAULT_COLUMNS if columns is None else columns
     for name in wanted:
-        if name not in there and name not in LEADING_COLUMNS:
-            raise FilterError(f"there is no column {name!r}; there are {', '.join((*LEADING_COLUMNS, *there))}")
-    kept = tuple(name for name in dict.fromkeys(wanted) if name not in LEADING_COLUMNS)
-    return Wanted(k=k, where=where, min_score=min_score, columns=kept)
+        if name not in there and name not in leading:
+            raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
+    kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
+    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text)
 
 
 def search_vector(store: Reader, vector: ArrayLike, wanted: Wanted, *, query: str, exclude: str | None = None) -> Hits:
@@ -116,6 +124,9 @@ def search_block(
     Raises:
         QueryError: a vector cannot be used.
     """
+    if wanted.text is not None:
+        left_out = [None] * len(names) if exclude is None else exclude
+        return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out)
     leave_out = exclude is not None and any(each is not None for each in exclude)
     found = store.find(vectors, k=wanted.k + leave_out, where=wanted.where, columns=wanted.columns)
     table = found.table.select(["id", *wanted.columns, "score"])

@@ -7,12 +7,13 @@ loads neither lance nor pyarrow.
 
 from __future__ import annotations
 
-from protvec.store.answer import IndexUse
+from protvec.store.answer import Found, IndexUse
 from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.columns import kind_of
 from protvec.store.digest import digest, vector_digest
+from protvec.store.exact import cosines
 from protvec.store.filters import quote
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
@@ -42,6 +43,7 @@ __all__ = [
     "Changed",
     "Claims",
     "Codec",
+    "Found",
     "IndexUse",
     "InputFile",
     "Known",
@@ -55,6 +57,7 @@ __all__ = [
     "Stored",
     "bytes_per_residue",
     "bytes_per_sequence",
+    "cosines",
     "digest",
     "free_bytes",
     "is_finer",

@@ -16,7 +16,7 @@ class IndexUse:
     """How the nearest proteins of a query were found.
 
     Attributes:
-        kind: ``exact``, or the kind of index that was asked, such as ``ivf_flat``.
+        kind: ``exact``, or the kind of index that was asked, such as ``ivf_flat``; ``text`` where no vector was.
         exact: Whether no protein can have been missed.
         recall: For an index: the share of the true ten nearest that it finds, measured on vectors of this database.
         target: For an index: the recall that it was tuned to.
@@ -32,6 +32,8 @@ class IndexUse:
     pending: int
 
     def __str__(self) -> str:
+        if self.kind == "text":
+            return f"exact: the ids, genes and descriptions of all of {self.indexed:,} proteins were looked through"
         if self.exact:
             return f"exact: compared with all of {self.indexed + self.pending:,} vectors"
         measured = "not measured" if self.recall is None else f"{self.recall:.3f} measured on this database"

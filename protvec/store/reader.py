@@ -11,8 +11,8 @@ from protvec.store.columns import kind_of, user_columns
 from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
-from protvec.store.searching import Searching
 from protvec.store.tables import read, read_keys
+from protvec.store.text import Texts
 from protvec.store.upkeep import sizes
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 
-class Reader(Searching):
+class Reader(Texts):
     """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
 
     def residues(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,46 @@
+"""What a text asks for: words, phrases, and a part of a name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from protvec.errors import QueryError
+
+MOST_TERMS = 64
+_PIECE = re.compile(r'"([^"]*)"|([^\s"]+)')
+# Letters and digits, as ``ranking.words_of`` tells them: what is between them, such as a hyphen, only separates.
+_WORD = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text, parsed.
+
+    Attributes:
+        given: As it was typed.
+        terms: Each a word, or words that have to follow one another; all in lower case.
+        name: What may be a part of an id or a gene; None where the text is of several pieces.
+    """
+
+    given: str
+    terms: tuple[tuple[str, ...], ...]
+    name: str | None
+
+
+def parse_text(text: str) -> Text:
+    """The terms of a text: ``auxin "efflux carrier" F-box`` has a word and two phrases.
+
+    Raises:
+        QueryError: it is empty, has nothing but marks, too many words, or a quotation mark that is not closed.
+    """
+    if text.count('"') % 2:
+        raise QueryError(f"the text {text!r} has a quotation mark that is not closed")
+    pieces = [(quoted or bare).strip().lower() for quoted, bare in _PIECE.findall(text)]
+    terms = tuple(dict.fromkeys(tuple(words) for piece in pieces if (words := _WORD.findall(piece))))
+    if not terms:
+        what = f"{text!r} has no letter or digit in it" if text.strip() else "is empty"
+        raise QueryError(f"the text {what}: give words, an id or a gene")
+    if len(terms) > MOST_TERMS:
+        raise QueryError(f"the text has {len(terms)} words: give at most {MOST_TERMS}")
+    return Text(text, terms, pieces[0] if len(pieces) == 1 else None)

@@ -49,6 +49,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "loci.tsv").write_text("locus\tcopies\nAT1G01010\t2\nAT1G01020\t1\n")
     (tmp_path / "queries.fa").write_text("".join(lines[:2]))
+    lyrata = [line.replace(">AT1G", ">AL").replace("L", "I", 3) for line in lines[:9]]
+    (tmp_path / "lyrata.fa.gz").write_bytes(gzip.compress("".join(lyrata).encode()))
     return tmp_path
 
 

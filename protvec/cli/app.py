@@ -20,6 +20,7 @@ from protvec.cli import (
     log,
     models,
     moved,
+    rbh,
     search,
     snapshots,
     upkeep,
@@ -47,6 +48,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     app.command("ingest")(ingest.ingest)
     app.command("search", cls=Grouped, epilog=fields.help_text())(search.search)
+    app.command("rbh", cls=Grouped)(rbh.rbh)
     app.command("get")(inspect.get)
     app.command("info")(inspect.info)
     app.command("delete")(inspect.delete)

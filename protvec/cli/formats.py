@@ -157,14 +157,46 @@ class Json(Writer):
         return b"\n]\n" if self._begun else b"[]\n"
 
 
+class Records(Json):
+    """One array with an object a row, for what is no list of hits."""
+
+    def add(self, answer: Answer) -> bytes:
+        """All rows."""
+        names = self.layout.names
+        rows = [_json(dict(zip(names, row, strict=True))) for row in self.layout.rows(answer)]
+        self._begun = bool(rows)
+        return ("[\n" + ",\n".join(rows)).encode() if rows else b""
+
+
 class Pretty(Writer):
     """A table for each query, for a person to read; ids and numbers are never cut."""
 
-    _NUMBERS = ("score", "rank", "length", "taxid", "qlen", "tlen", "vrank", "trank", "cosine")
+    _NUMBERS = (
+        "score",
+        "rank",
+        "length",
+        "taxid",
+        "qlen",
+        "tlen",
+        "vrank",
+        "trank",
+        "cosine",
+        "query_gap",
+        "target_gap",
+    )
 
-    def __init__(self, layout: Layout, *, width: int | None = None, colour: bool = False, begun: bool = False) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        *,
+        width: int | None = None,
+        colour: bool = False,
+        begun: bool = False,
+        noun: str = "hit",
+    ) -> None:
         """Write for a terminal so many columns wide."""
         super().__init__(layout, begun=begun)
+        self._noun = noun
         self._width = width or 120
         self._colour = colour
 
@@ -174,8 +206,11 @@ class Pretty(Writer):
         from rich.text import Text
 
         names, rows = self.layout.names, self.layout.rows(answer)
-        shown = [place for place, name in enumerate(names) if name != "query"]
-        title = Text(f"{answer.hits.query}: {len(rows)} hit{'' if len(rows) == 1 else 's'}")
+        query = answer.hits.query  # in the title, and nowhere else where all rows are of it
+        shown = [
+            place for place, name in enumerate(names) if name != "query" or any(row[place] != query for row in rows)
+        ]
+        title = Text(f"{query}: {len(rows)} {self._noun}{'' if len(rows) == 1 else 's'}")
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         for place in shown:
             right = names[place] in self._NUMBERS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import tempfile
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.cli import console
 from protvec.cli.console import duration, plural
-from protvec.cli.formats import HEADERS, TEXTS, Batches, Format, Pretty, convert, format_for
+from protvec.cli.formats import HEADERS, TEXTS, Batches, Format, Pretty, Records, convert, format_for
 from protvec.cli.layout import Answer, check_m8, layout
 from protvec.cli.partial import Partial, Progress
 from protvec.errors import QueryError
@@ -114,6 +115,27 @@ class Sink:
         try:
             with self._opened() as stream:
                 return self._to_stream(stream, answers, writer(begun=False), total)
+        except BrokenPipeError:
+            raise console.ReaderLeft from None
+
+    def write_table(self, answer: Answer, layout: Layout, *, noun: str) -> None:
+        """Write one table, whole or not at all."""
+        from protvec.cli.output import writing
+
+        if self.format is Format.table:
+            width = shutil.get_terminal_size().columns if self._terminal else None
+            writer: Writer = Pretty(layout, width=width, colour=self._terminal, noun=noun)
+        elif self.format is Format.parquet:
+            writer = Batches(layout, types={})
+        else:
+            writer = Records(layout) if self.format is Format.json else TEXTS[self.format](layout, header=self.header)
+        spooled = io.BytesIO()
+        spooled.write(writer.add(answer) + writer.end())
+        try:
+            with writing(self._output) if self._output else nullcontext(sys.stdout.buffer) as stream:
+                spooled.seek(0)
+                convert(spooled, stream) if writer.spooled else shutil.copyfileobj(spooled, stream)
+                stream.flush()
         except BrokenPipeError:
             raise console.ReaderLeft from None
 

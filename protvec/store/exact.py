@@ -135,13 +135,17 @@ def _ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
     return scored.sort_by([("score", "descending"), ("id", "ascending")])
 
 
-def cosines(vectors: NDArray[np.float32], query: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Cosine of each row with the query, in float64.
+def cosines(vectors: NDArray[np.float32], queries: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Cosine of each row with a query, or with the query of that row, in float64.
 
     Summed row by row, not by a matrix product: there the rounding depends on a row's place, and identical
     vectors would not tie.
+
+    Args:
+        vectors: ndarray, shape=(N, D).
+        queries: ndarray, shape=(D,) or (N, D).
     """
-    wide, target = vectors.astype(np.float64), query.astype(np.float64)
-    norms = np.sqrt((wide * wide).sum(axis=1) * (target * target).sum())
+    wide, target = vectors.astype(np.float64), np.atleast_2d(queries).astype(np.float64)
+    norms = np.sqrt((wide * wide).sum(axis=1) * (target * target).sum(axis=1))
     score: NDArray[np.float64] = np.clip((wide * target).sum(axis=1) / norms, -1.0, 1.0)
     return score

@@ -4,21 +4,54 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protvec.errors import QueryError
 from protvec.store.answer import Found, exactly
 from protvec.store.exact import query_matrix, search
+from protvec.store.filters import check_columns
+from protvec.store.memory import Cache, bytes_needed
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
+from protvec.store.tables import take_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
     import pyarrow as pa
+    from lance import LanceDataset
     from numpy.typing import ArrayLike, NDArray
+    from typing_extensions import Self
+
+    from protvec.store.location import Location
+    from protvec.store.memory.rows import Rows
+    from protvec.store.schema import Description
+    from protvec.store.view import Handles
+
+# Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions.
+SEARCH_MEMORY = 2 << 30
+_QUERIES_AT_ONCE = 256
 
 
 class Searching(ProteinReader):
-    """Search of ``proteins`` by vector."""
+    """Search of ``proteins`` by vector.
+
+    Attributes:
+        search_memory: Bytes that vectors may take in memory; a database that needs more is read for every search.
+    """
+
+    def __init__(
+        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+    ) -> None:
+        """As ``View``."""
+        super().__init__(location, description, handles, seconds=seconds, at=at)
+        self.search_memory = SEARCH_MEMORY
+        self._cache = Cache()
+
+    def pinned(self) -> Self:
+        """As ``View.pinned``: what others ask for meanwhile does not disturb it."""
+        view = super().pinned()
+        view._cache = self._cache.fork(view._current()[0].version)  # noqa: SLF001 - another of this class
+        return view
 
     def search(
         self,
@@ -28,7 +61,7 @@ class Searching(ProteinReader):
         where: str | None = None,
         columns: Sequence[str] | None = None,
     ) -> pa.Table:
-        """The k proteins nearest to a vector by cosine: exact, best first, equal scores by id.
+        """The k proteins nearest to a vector by cosine: best first, equal scores by id.
 
         Args:
             vector: ndarray, shape=(D,).
@@ -40,8 +73,7 @@ class Searching(ProteinReader):
             QueryError: A zero, NaN or wrong-sized vector, or k below 1.
             FilterError: The filter or a column cannot be used; names the columns there are.
         """
-        queries = query_matrix([vector], self.space.dimension)
-        return next(self._search(queries, k=k, where=where, columns=columns))
+        return self.find([vector], k=k, where=where, columns=columns).table
 
     def search_many(
         self,
@@ -56,13 +88,13 @@ class Searching(ProteinReader):
         All answers are of one version of the database.
         """
         queries = query_matrix(vectors, self.space.dimension)
-        return self._search(queries, k=k, where=where, columns=columns)
-
-    def _search(
-        self, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str] | None
-    ) -> Iterator[pa.Table]:
-        columns = SUMMARY_COLUMNS if columns is None else columns
-        return search(self._current()[0], queries, k=k, where=where, columns=columns)
+        handle, _ = self._current()
+        for start in range(0, len(queries), _QUERIES_AT_ONCE):
+            found = self._find(handle, queries[start : start + _QUERIES_AT_ONCE], k, where, columns)
+            stop = 0
+            for count in found.counts.tolist():
+                yield found.table.slice(stop, count)
+                stop += count
 
     def find(
         self,
@@ -75,7 +107,7 @@ class Searching(ProteinReader):
         """The k proteins nearest to each of several vectors, in one table, and how they were found.
 
         Args:
-            vectors: ndarray, shape=(N, D).
+            vectors: ndarray, shape=(N, D); some hundreds at once.
             k: How many for each; fewer rows come back where there are fewer.
             where: An SQL filter over the metadata, applied before the ranking.
             columns: Of the table, between ``id`` and ``score`` (float64); ``SUMMARY_COLUMNS`` by default.
@@ -83,12 +115,54 @@ class Searching(ProteinReader):
         Raises:
             QueryError, FilterError: As ``search``.
         """
+        queries = query_matrix(vectors, self.space.dimension)
+        return self._find(self._current()[0], queries, k, where, columns)
+
+    def _find(
+        self,
+        handle: LanceDataset,
+        queries: NDArray[np.float32],
+        k: int,
+        where: str | None,
+        columns: Sequence[str] | None,
+    ) -> Found:
+        if k < 1:
+            raise QueryError(f"k is {k}: ask for at least 1 hit")
+        names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
+        check_columns(handle, names)
+        if bytes_needed(handle.count_rows(), self.space.dimension) > self.search_memory:
+            return self._scanned(handle, queries, k, where, names)
+        rows = self._cache.at(handle)
+        near = self._cache.nearest(rows, queries, k=k, where=where)
+        table = _table(rows, near.places, names)
+        return Found(table.append_column("score", _array(near.scores)), near.counts, exactly(rows.count))
+
+    def _scanned(
+        self, handle: LanceDataset, queries: NDArray[np.float32], k: int, where: str | None, names: list[str]
+    ) -> Found:
+        """What reads the whole table."""
         import numpy as np
         import pyarrow as pa
 
-        queries = query_matrix(vectors, self.space.dimension)
-        handle, _ = self._current()
-        wanted = list(SUMMARY_COLUMNS if columns is None else columns)
-        tables = list(search(handle, queries, k=k, where=where, columns=wanted))
+        tables = list(search(handle, queries, k=k, where=where, columns=names))
         counts = np.array([table.num_rows for table in tables], np.int64)
-        return Found(pa.concat_tables(tables), counts, exactly(handle.count_rows()))
+        return Found(pa.concat_tables(tables), counts, exactly(int(handle.count_rows())))
+
+
+def _table(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
+    """Columns of rows in memory, each row read once."""
+    import numpy as np
+    import pyarrow as pa
+
+    if names == ["id"]:
+        return pa.table({"id": rows.ids.take(_array(places))})
+    unique, back = np.unique(places, return_inverse=True)
+    if len(unique) == len(places):
+        return take_addresses(rows.handle, rows.addresses[places], names)
+    return take_addresses(rows.handle, rows.addresses[unique], names).take(_array(back))
+
+
+def _array(values: NDArray[np.generic]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.array(values)

@@ -1,0 +1,122 @@
+"""What an open database keeps in memory for its searches, following its versions."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.store.filters import enclosed
+from protvec.store.memory import codes, rows
+from protvec.store.memory.rows import Allowed, Rows
+from protvec.store.memory.scan import Nearest, nearest_many, nearest_one
+from protvec.store.tables import read
+
+if TYPE_CHECKING:
+    from lance import LanceDataset
+    from numpy.typing import NDArray
+
+    from protvec.store.memory.codes import Codes
+
+# Searches after which vectors are rounded to bytes too: a command that asks once does not pay for it.
+_SEARCHES = 3
+# Fewer rows than this are compared sooner than their bytes are.
+_ROUNDED_ROWS = 2048
+_FILTERS = 16  # whose rows are remembered
+# As many queries are worth a product of matrices.
+_MANY = 8
+
+
+def bytes_needed(count: int, dimension: int) -> int:
+    """Memory for the vectors of so many proteins, and their rounded form."""
+    return count * (5 * dimension + 64)
+
+
+@dataclass(eq=False)
+class Cache:
+    """Vectors of the newest version that was asked for. Threads share one; what they get from it never changes."""
+
+    _rows: Rows | None = None
+    _codes: Codes | None = None
+    _searches: int = 0
+    _filters: OrderedDict[str, Allowed] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def at(self, handle: LanceDataset) -> Rows:
+        """The rows of the version of a handle, or of a newer one that another thread asked for."""
+        with self._lock:
+            now = self._rows
+            if now is None or now.version < handle.version:
+                self._rows = rows.load(handle) if now is None else rows.refreshed(now, handle)
+                self._filters = OrderedDict()
+                if now is not None and now.moved != self._rows.moved:
+                    self._codes = None
+            return self._rows  # type: ignore[return-value]  # set above
+
+    def fork(self, version: int) -> Cache:
+        """A cache for a view of this version alone: with what is here, if it is of that."""
+        with self._lock:
+            if self._rows is None or self._rows.version != version:
+                return Cache()
+            return Cache(self._rows, self._codes, self._searches, OrderedDict(self._filters))
+
+    def nearest(self, now: Rows, queries: NDArray[np.float32], *, k: int, where: str | None) -> Nearest:
+        """The k rows nearest to each query among those that meet a condition.
+
+        Args:
+            now: What ``at`` returned.
+            queries: ndarray, shape=(N, D).
+            k: How many for each.
+            where: The user's filter.
+
+        Raises:
+            FilterError: It cannot be used.
+        """
+        allowed = now.everything if where is None else self._allowed(now, where)
+        k = min(k, len(now)) or 1
+        if len(queries) >= _MANY:
+            return nearest_many(now, queries, k=k, allowed=allowed)
+        rounded = self._rounded(now, len(queries))
+        found = [nearest_one(now, rounded, query, k=k, allowed=allowed) for query in queries]
+        if len(found) == 1:
+            return found[0]
+        return Nearest(*(np.concatenate(each) for each in zip(*found, strict=True)))
+
+    def _rounded(self, now: Rows, queries: int) -> Codes | None:
+        """The bytes of the rows, if they are there or pay by now."""
+        with self._lock:
+            self._searches += queries
+            if self._searches <= _SEARCHES or len(now) < _ROUNDED_ROWS:
+                return None
+            if self._rows is not None and self._rows.moved != now.moved:
+                return None
+            if self._codes is None:
+                self._codes = codes.encode(now.vectors, now.inverse)
+            self._codes = self._codes.extended(now.vectors, now.inverse)
+            return self._codes.first(len(now))
+
+    def _allowed(self, now: Rows, where: str) -> Allowed | None:
+        with self._lock:
+            known = self._filters.get(where) if self._rows is now else None
+            if known is not None:
+                self._filters.move_to_end(where)
+                return known
+        allowed = _meeting(now, where)
+        with self._lock:
+            if self._rows is now:
+                self._filters[where] = allowed
+                while len(self._filters) > _FILTERS:
+                    self._filters.popitem(last=False)
+        return allowed
+
+
+def _meeting(now: Rows, where: str) -> Allowed:
+    """The rows that meet a condition, as lance says."""
+    table = read(now.handle, where=enclosed(where), user=where, columns=[], with_row_address=True)
+    places = now.places(table["_rowaddr"].to_numpy())
+    closed = np.ones(len(now), bool)
+    closed[places] = False
+    return Allowed(places, closed)

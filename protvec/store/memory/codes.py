@@ -1,0 +1,153 @@
+"""Vectors rounded to a byte a value, with a proven bound of how far a score from them is off.
+
+A unit vector is ``u = h c + r``: its part along the direction ``c`` that all vectors of a model share, which is kept as
+it is, and the rest, which tells proteins apart. The rest is turned by a fixed rotation, so that no dimension is much
+larger than others, and rounded to 8 bits with one scale: ``r'``. Of what that took, ``e``, only the length is kept. For
+a query ``q = g c + p``, with ``p`` rounded to ``p'`` the same way, the cosine is ``g h + p r``. By Cauchy and Schwarz
+that is within ``|p| |e| + |p - p'| |r'|`` of ``g h + p' r'``, a product of bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.store.memory.buffers import grown
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    _Array = NDArray[Any]
+
+# Rows are rounded so many at a time.
+_CHUNK = 4096
+# What float32 may add to a bound: some roundings of numbers no larger than 1.
+_SLACK = 1e-5
+_LEVELS = 127
+
+
+@dataclass(frozen=True)
+class Codes:
+    """The first N rows, rounded.
+
+    Attributes:
+        common: ndarray, shape=(D,), dtype=float32, of length 1: the direction ``c``.
+        left: ndarray, shape=(A, A), with ``right`` the rotation: of a row as a matrix of A x B, by both.
+        right: ndarray, shape=(B, B).
+        bytes: ndarray, shape=(N, D), dtype=int8.
+        scale: ndarray, shape=(N,), dtype=float32: of the bytes of each row.
+        along: ndarray, shape=(N,), dtype=float32: ``h`` of each.
+        error: ndarray, shape=(N,), dtype=float32: ``|e|`` of each, not less than it is.
+        length: ndarray, shape=(N,), dtype=float32: ``|r'|`` of each.
+    """
+
+    common: NDArray[np.float32]
+    left: NDArray[np.float32]
+    right: NDArray[np.float32]
+    bytes: NDArray[np.int8]
+    scale: NDArray[np.float32]
+    along: NDArray[np.float32]
+    error: NDArray[np.float32]
+    length: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.bytes)
+
+    def bounds(self, query: NDArray[np.float32], rows: NDArray[np.intp] | None = None) -> NDArray[np.float32]:
+        """What the cosine of each row with a query surely does not exceed.
+
+        Args:
+            query: ndarray, shape=(D,), of length 1.
+            rows: Which; all by default.
+        """
+        import simsimd
+
+        along = np.float32(query @ self.common)
+        rest = self._turned((query - along * self.common)[None])
+        codes, scale = _rounded(rest)
+        lost = np.linalg.norm(rest - codes * scale) * (1 + _SLACK) + _SLACK
+        at: slice | NDArray[np.intp] = slice(None) if rows is None else rows
+        bound: NDArray[np.float32] = np.asarray(simsimd.cdist(codes, self.bytes[at], "inner", out_dtype="f32"))[0]
+        bound *= self.scale[at]
+        bound *= scale[0]
+        bound += along * self.along[at]
+        bound += np.float32(np.linalg.norm(rest) * (1 + _SLACK)) * self.error[at]
+        bound += np.float32(lost) * self.length[at]
+        bound += np.float32(_SLACK)
+        return bound
+
+    def first(self, rows: int) -> Codes:
+        """Of the first rows alone."""
+        return self if rows == len(self) else self._with(*(array[:rows] for array in self._arrays))
+
+    def extended(self, vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> Codes:
+        """The same with the rows after the first N; ``vectors`` and ``inverse`` are of all."""
+        if len(self) >= len(vectors):
+            return self
+        longer = self._with(*(grown(array, len(vectors)) for array in self._arrays))
+        for start in range(len(self), len(vectors), _CHUNK):
+            part = slice(start, min(start + _CHUNK, len(vectors)))
+            unit: NDArray[np.float32] = vectors[part] * inverse[part, None]
+            along: NDArray[np.float32] = unit @ self.common
+            rest = self._turned(unit - along[:, None] * self.common)
+            codes, scale = _rounded(rest)
+            back = codes * scale[:, None]
+            longer.bytes[part], longer.scale[part], longer.along[part] = codes, scale, along
+            longer.error[part] = _lengths(rest - back) * (1 + _SLACK) + _SLACK
+            longer.length[part] = _lengths(back)
+        return longer
+
+    @property
+    def _arrays(self) -> tuple[_Array, ...]:
+        return self.bytes, self.scale, self.along, self.error, self.length
+
+    def _with(self, *arrays: _Array) -> Codes:
+        return replace(self, **dict(zip(("bytes", "scale", "along", "error", "length"), arrays, strict=True)))
+
+    def _turned(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The rows rotated: their lengths and products stay."""
+        cubes = rows.reshape(len(rows), len(self.left), len(self.right))
+        turned: NDArray[np.float32] = np.matmul(np.matmul(self.left, cubes), self.right).reshape(rows.shape)
+        return turned
+
+
+def encode(vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> Codes:
+    """Round all rows; the shared direction is that of their mean."""
+    dimension = vectors.shape[1]
+    sample = slice(None, None, max(1, len(vectors) // _CHUNK))
+    mean = (vectors[sample] * inverse[sample, None]).mean(axis=0, dtype=np.float64)
+    norm = np.linalg.norm(mean)
+    common = mean / norm if norm > _SLACK else np.eye(dimension)[0]
+    rows = max(each for each in range(1, int(dimension**0.5) + 1) if dimension % each == 0)
+    nothing = [np.empty(0, np.float32) for _ in range(4)]
+    none = Codes(
+        common.astype(np.float32),
+        _rotation(rows),
+        _rotation(dimension // rows),
+        np.empty((0, dimension), np.int8),
+        *nothing,
+    )
+    return none.extended(vectors, inverse)
+
+
+def _rotation(size: int) -> NDArray[np.float32]:
+    """An orthogonal matrix drawn at random, always the same."""
+    drawn = np.random.default_rng(0).standard_normal((size, size))
+    rotation: NDArray[np.float32] = np.linalg.qr(drawn)[0].astype(np.float32)
+    return rotation
+
+
+def _rounded(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Each row in 8 bits, and its scale."""
+    largest = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30))
+    codes = np.rint(rows * (_LEVELS / largest)[:, None]).astype(np.int8)
+    return codes, (largest / _LEVELS).astype(np.float32)
+
+
+def _lengths(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    lengths: NDArray[np.float32] = np.sqrt(np.square(rows).sum(axis=1))
+    return lengths

@@ -1,0 +1,211 @@
+"""The vectors of one version of ``proteins`` in memory, made from those of the version before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from protvec.store.filters import LANCE_ERRORS, explain
+from protvec.store.memory.buffers import grown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from lance import LanceDataset, LanceFragment, LanceScanner
+    from numpy.typing import NDArray
+
+_BATCH_ROWS = 4096
+# Removed rows stay in memory until they are this share of it.
+_MOST_REMOVED = 0.25
+
+Key = tuple[int, str]  # a fragment, and the file that has its vectors: a restore uses numbers of fragments again
+
+
+class Allowed(NamedTuple):
+    """Rows that may be found.
+
+    Attributes:
+        places: ndarray of int, ascending.
+        closed: ndarray, shape=(N,), dtype=bool: all the others.
+    """
+
+    places: NDArray[np.intp]
+    closed: NDArray[np.bool_]
+
+
+class Part(NamedTuple):
+    """Where the rows of one fragment are.
+
+    Attributes:
+        start: The first.
+        stop: After the last.
+        deletions: The file that names its deleted rows, if any.
+    """
+
+    start: int
+    stop: int
+    deletions: str | None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The vectors of one version. Never changed: the next version is another object, which shares the buffers.
+
+    Attributes:
+        handle: On that version.
+        vectors: ndarray, shape=(N, D), dtype=float32, each bit as it was written.
+        inverse: ndarray, shape=(N,), dtype=float32: one by the norm of each.
+        addresses: ndarray, shape=(N,), dtype=uint64: where the row is in the table.
+        ids: N ids.
+        alive: ndarray, shape=(N,), dtype=bool: which rows this version has; None where it has all.
+        parts: Where the rows of each fragment are.
+        moved: How often rows have changed their places: as often for two objects means that one begins as the other.
+    """
+
+    handle: LanceDataset
+    vectors: NDArray[np.float32]
+    inverse: NDArray[np.float32]
+    addresses: NDArray[np.uint64]
+    ids: pa.Array
+    alive: NDArray[np.bool_] | None
+    parts: dict[Key, Part]
+    moved: int
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @cached_property
+    def everything(self) -> Allowed | None:
+        """The rows that this version has; None where it has all."""
+        return None if self.alive is None else Allowed(np.flatnonzero(self.alive), ~self.alive)
+
+    @cached_property
+    def _by_address(self) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
+        """Addresses of the rows that this version has, ascending, and their places."""
+        alive = np.arange(len(self)) if self.alive is None else np.flatnonzero(self.alive)
+        order = alive[np.argsort(self.addresses[alive], kind="stable")]
+        return self.addresses[order], order
+
+    def places(self, addresses: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The places of rows of this version by their addresses, ascending."""
+        known, order = self._by_address
+        return np.sort(order[np.searchsorted(known, addresses)])
+
+    @property
+    def version(self) -> int:
+        """Of ``proteins``."""
+        return int(self.handle.version)
+
+    @property
+    def count(self) -> int:
+        """Proteins of this version."""
+        return len(self) if self.alive is None else int(self.alive.sum())
+
+
+def load(handle: LanceDataset) -> Rows:
+    """Read the vectors of a version."""
+    import pyarrow as pa
+
+    dimension = handle.schema.field("vector").type.list_size
+    nothing = Rows(
+        handle,
+        np.empty((0, dimension), np.float32),
+        np.empty(0, np.float32),
+        np.empty(0, np.uint64),
+        pa.array([], pa.string()),
+        None,
+        {},
+        0,
+    )
+    return _with_fragments(nothing, handle, list(handle.get_fragments()))
+
+
+def refreshed(rows: Rows, handle: LanceDataset) -> Rows:
+    """The rows of another version, reading what the old one has not."""
+    fragments = {_key(fragment, handle): fragment for fragment in handle.get_fragments()}
+    alive = np.ones(len(rows), bool) if rows.alive is None else rows.alive.copy()
+    parts = {}
+    for key, part in rows.parts.items():
+        fragment = fragments.get(key)
+        if fragment is not None and _follow(rows, handle, fragment, part, alive):
+            parts[key] = part._replace(deletions=fragment.deletion_file())
+        else:
+            alive[part.start : part.stop] = False
+    new = [fragment for key, fragment in fragments.items() if key not in parts]
+    kept = replace(rows, handle=handle, alive=None if alive.all() else alive, parts=parts)
+    if kept.count < (1 - _MOST_REMOVED) * len(kept):
+        kept = _packed(kept)
+    return _with_fragments(kept, handle, new)
+
+
+def _follow(rows: Rows, handle: LanceDataset, fragment: LanceFragment, part: Part, alive: NDArray[np.bool_]) -> bool:
+    """Note which rows of a fragment are left; False if it has some that were not read, as after a restore."""
+    if fragment.deletion_file() == part.deletions:
+        return True
+    left = _read(handle, [fragment], []).to_table()["_rowaddr"].to_numpy()
+    alive[part.start : part.stop] = np.isin(rows.addresses[part.start : part.stop], left)
+    return int(alive[part.start : part.stop].sum()) == len(left)
+
+
+def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragment]) -> Rows:
+    """The rows, and those of more fragments after them."""
+    import pyarrow as pa
+
+    if not fragments:
+        return rows
+    counts = [fragment.count_rows() for fragment in fragments]
+    start, stop = len(rows), len(rows) + sum(counts)
+    vectors = grown(rows.vectors, stop)
+    inverse, addresses = grown(rows.inverse, stop), grown(rows.addresses, stop)
+    ids, at = [rows.ids], start
+    try:
+        for batch in _read(handle, fragments, ["id", "vector"]).to_batches():
+            end = at + batch.num_rows
+            vectors[at:end] = batch["vector"].flatten().to_numpy().reshape(batch.num_rows, -1)
+            addresses[at:end] = batch["_rowaddr"].to_numpy()
+            inverse[at:end] = 1 / np.sqrt(np.square(vectors[at:end]).sum(axis=1))
+            ids.append(batch["id"])
+            at = end
+    except LANCE_ERRORS as error:
+        raise explain(error, handle, None) from error
+    parts = dict(rows.parts)
+    for fragment, count in zip(fragments, counts, strict=True):
+        parts[_key(fragment, handle)] = Part(start, start + count, fragment.deletion_file())
+        start += count
+    alive = None if rows.alive is None else np.concatenate([rows.alive, np.ones(stop - len(rows), bool)])
+    return Rows(handle, vectors, inverse, addresses, pa.concat_arrays(ids), alive, parts, rows.moved)
+
+
+def _key(fragment: LanceFragment, handle: LanceDataset) -> Key:
+    field = handle.lance_schema.field("vector").id()
+    files = [file.path for file in fragment.data_files() if field in file.fields]
+    return fragment.fragment_id, " ".join([*files, *map(str, fragment.metadata.overlays)])
+
+
+def _read(handle: LanceDataset, fragments: list[LanceFragment], columns: list[str]) -> LanceScanner:
+    return handle.scanner(
+        fragments=fragments, columns=columns, with_row_address=True, batch_size=_BATCH_ROWS, scan_in_order=True
+    )
+
+
+def _packed(rows: Rows) -> Rows:
+    """The rows without those that are removed, at new places."""
+    import pyarrow as pa
+
+    alive = np.ones(len(rows), bool) if rows.alive is None else rows.alive
+    before = np.concatenate([[0], np.cumsum(alive)])
+    parts = {
+        key: Part(int(before[part.start]), int(before[part.stop]), part.deletions) for key, part in rows.parts.items()
+    }
+    return Rows(
+        rows.handle,
+        rows.vectors[alive],
+        rows.inverse[alive],
+        rows.addresses[alive],
+        rows.ids.filter(pa.array(alive)),
+        None,
+        parts,
+        rows.moved + 1,
+    )

@@ -18,18 +18,22 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AsyncDatabase": "protvec.database.asynchronous",
     "CheckResult": "protvec.store.check",
     "Database": "protvec.database",
     "Protein": "protvec.database",
     "Settings": "protvec.database",
     "create": "protvec.database",
     "open": "protvec.database",
+    "open_async": "protvec.database.asynchronous",
     "Moved": "protvec.exchange",
     "import_file": "protvec.exchange",
     "merge": "protvec.exchange",
     "Hit": "protvec.search",
     "Hits": "protvec.search",
     "IndexUse": "protvec.search",
+    "Pair": "protvec.search.reciprocal",
+    "Pairs": "protvec.search.reciprocal",
     "Query": "protvec.search",
     "Observer": "protvec.ingest",
     "Report": "protvec.ingest",
@@ -39,6 +43,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "AsyncDatabase",
     "CheckResult",
     "Database",
     "Hit",
@@ -47,6 +52,8 @@ __all__ = [
     "LogEntry",
     "Moved",
     "Observer",
+    "Pair",
+    "Pairs",
     "Protein",
     "ProtvecError",
     "Query",
@@ -57,14 +64,17 @@ __all__ = [
     "import_file",
     "merge",
     "open",
+    "open_async",
 ]
 
 if TYPE_CHECKING:
     from protvec.database import Database, Protein, Settings, create, open
+    from protvec.database.asynchronous import AsyncDatabase, open_async
     from protvec.errors import ProtvecError
     from protvec.exchange import Moved, import_file, merge
     from protvec.ingest import Observer, Report
     from protvec.search import Hit, Hits, IndexUse, Query
+    from protvec.search.reciprocal import Pair, Pairs
     from protvec.space import Space
     from protvec.store import LogEntry
     from protvec.store.check import CheckResult

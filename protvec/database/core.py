@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 from protvec import models
 from protvec.database.settings import Settings
-from protvec.errors import SpaceMismatchError, UnknownModelError
+from protvec.errors import DatabaseError, SpaceMismatchError, UnknownModelError
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from protvec.engine.base import Encoder
     from protvec.store import Store
 
@@ -18,15 +20,44 @@ class Core:
     """An open store and the model of its space, which is loaded when it is first needed."""
 
     def __init__(self, store: Store, settings: Settings | None = None, *, encoder: Encoder | None = None) -> None:
-        self.store = store
+        self._path = store.path
+        self._store: Store | None = store
         self.settings = settings or Settings()
         self._encoder = encoder
         self._lock = threading.Lock()
 
     @property
+    def store(self) -> Store:
+        """The open store.
+
+        Raises:
+            DatabaseError: this is closed.
+        """
+        store = self._store
+        if store is None:
+            raise DatabaseError(f"{self._path} is closed: open it again")
+        return store
+
+    @property
     def path(self) -> str:
         """Absolute path of the database."""
-        return self.store.path
+        return self._path
+
+    def close(self) -> None:
+        """Let the model, the tables and what is held in memory of them go. Again, it does nothing.
+
+        Nothing has to be saved: every change is on the disk when its call returns. A program that ends needs no
+        ``close``; one that opens many databases does, and ``with`` calls it. What runs in other threads meanwhile ends
+        as it would have, but for iterators, whose next step says that the database is closed.
+        """
+        with self._lock:
+            self._store = self._encoder = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def encoder(self) -> Encoder:
         """The model of this database, loaded once.

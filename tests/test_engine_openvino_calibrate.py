@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from checkpoints import add_outliers, write_t5
 
 from protvec.engine.openvino import calibrate
 from protvec.engine.openvino.calibrate import Calibrated, Inputs
-from protvec.engine.openvino.constants import FromCheckpoint, as_float32, bfloat16
-from protvec.engine.openvino.convert import _observe
+from protvec.engine.openvino.constants import HIGHEST, FromCheckpoint, FromModel, as_float32, bfloat16
+from protvec.engine.openvino.convert import MODEL_FILE, _observe, convert
 from protvec.engine.openvino.device import core, properties
 from protvec.engine.openvino.graph import T5Graph
 from protvec.engine.openvino.rounding import compensated, feedback, nearest
@@ -198,6 +198,57 @@ def test_expected_error_predicts_the_real_one() -> None:
         expected = calibrate.expected_error(seen.square, matrix, factor, group=64)
         assert 0.4 < expected / real(factor, 64) < 2.5
     assert real(best, 64) < 0.2 * real(ones, 64)
+
+
+def even(draw: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Tokens of one size, and a matrix."""
+    return draw.uniform(-1, 1, size=(500, 128)).astype(np.float32), draw.normal(size=(96, 128)).astype(np.float32)
+
+
+def limit_of(x: NDArray[np.float32], matrix: NDArray[np.float32]) -> float | None:
+    return calibrate.fixed_limit(Inputs([bfloat16(x)]), matrix, np.ones(128, dtype=np.float32), group=64)
+
+
+def test_one_step_serves_tokens_of_one_size() -> None:
+    x, matrix = even(np.random.default_rng(7))
+    assert limit_of(x, matrix) == pytest.approx(np.abs(x).max(), rel=2**-8)
+
+
+@pytest.mark.parametrize("place", [np.s_[3, 5], np.s_[3, :], np.s_[:, 5]], ids=["value", "token", "channel"])
+def test_one_step_does_not_serve_outliers(place: Any) -> None:
+    x, matrix = even(np.random.default_rng(8))
+    x[place] *= 30
+    assert limit_of(x, matrix) is None
+
+
+def test_one_step_does_not_serve_what_is_silent_or_not_finite() -> None:
+    _, matrix = even(np.random.default_rng(9))
+    for value in (0, np.inf, np.nan):
+        with np.errstate(invalid="ignore"):
+            assert limit_of(np.full((10, 128), value, dtype=np.float32), matrix) is None
+
+
+def test_fixed_steps_are_of_the_inputs_behind_norms_and_survive_in_the_files(tmp_path: Path) -> None:
+    checkpoint = find(write_t5(tmp_path / "model"))
+    shape = Shape.read(checkpoint.directory)
+    model = core().read_model(str(convert(checkpoint, "int8").directory / MODEL_FILE))
+    fixed = {
+        node.input_value(2).get_node().get_friendly_name()
+        for node in model.get_ops()
+        if node.get_type_name() == "FakeQuantize"
+    }
+    readers = [
+        place.readers[0] for layer in range(shape.layers) for place in calibrate.places(shape, layer) if place.norm
+    ]
+    assert fixed
+    assert fixed <= {name + HIGHEST for name in readers}
+    constants = FromModel(model, "int8")
+    for name in readers:
+        ends = constants.limits(name)
+        assert (ends is not None) == (name + HIGHEST in fixed)
+        if ends:
+            lowest, highest = (float(end.data[0]) for end in ends)
+            assert lowest == pytest.approx(-highest * 128 / 127)
 
 
 def test_the_proteins_observed_are_not_those_measured() -> None:

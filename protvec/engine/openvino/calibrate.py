@@ -1,7 +1,7 @@
 """What makes int8 hold on trained weights: outliers evened out, errors made up for, the shift of rounding taken back.
 
-All use what a T5's matrices are fed with, observed once on real proteins when a checkpoint is converted, and
-none costs time afterwards.
+All use what a T5's matrices are fed with, observed once on real proteins when a checkpoint is converted; none costs
+time afterwards, and fixed steps save some.
 
 *Smoothing* (Xiao et al. 2023, SmoothQuant, arXiv:2211.10438): a channel whose activations are large is divided by
 a factor and its weights are multiplied by it, so that a group of channels that is rounded with one scale holds
@@ -10,6 +10,9 @@ of the layer norm, of the values, and of the linear branch of the feed-forward. 
 into the weights is chosen for each input by the error that rounding both is expected to make; it may be nothing.
 
 *Rounding with feedback* (``rounding``): a column of a matrix takes up what rounding the columns before it lost.
+
+*Fixed steps*: an input whose range hardly differs from token to token is rounded with one step, settled here, where
+finding a step for each token and group of channels would take its time while it runs and gain little.
 
 *Bias correction* (Nagel et al. 2019, arXiv:1906.04721): rounding a matrix W to V shifts its outputs by (V - W) x.
 The mean of that over proteins is known, and is subtracted. It is the part that a mean over residues keeps.
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
 
 # Shares of an outlier that may move from the activations into the weights.
 STRENGTHS = (0.0, 0.25, 0.5, 0.75)
+# An input keeps one step for all tokens where that makes the noise of its rounding at most so many times larger.
+FIXED_NOISE = 2.5
 # A channel that is nearly silent keeps a factor that its weights can bear.
 _RANGE = 1e4
 
@@ -113,6 +118,8 @@ class Calibrated:
         columns: Factor of each input channel, by name of the matrix.
         rows: Divisor of each output channel, by name of the matrix or layer norm.
         means: Mean input of each matrix, after smoothing.
+        limits: The largest absolute value of an input that is rounded with one step, by name of the matrix that was
+            observed with it.
         inputs: What each matrix was fed with, before smoothing.
     """
 
@@ -120,6 +127,7 @@ class Calibrated:
     columns: dict[str, Vector] = field(default_factory=dict)
     rows: dict[str, Vector] = field(default_factory=dict)
     means: dict[str, Vector] = field(default_factory=dict)
+    limits: dict[str, float] = field(default_factory=dict)
     inputs: dict[str, Inputs] = field(default_factory=dict)
     _spread: tuple[Inputs, NDArray[np.float32] | None] | None = None  # of the matrix rounded last
 
@@ -131,6 +139,10 @@ class Calibrated:
         if name in self.rows:
             array = array / (self.rows[name] if array.ndim == 1 else self.rows[name][:, None])
         return np.asarray(array, dtype=np.float32)
+
+    def limit(self, name: str) -> float | None:
+        """See ``Calibration.limit``."""
+        return self.limits.get(name)
 
     def quantise(self, name: str, matrix: NDArray[np.float32]) -> Rounded:
         """See ``Calibration.quantise``."""
@@ -172,6 +184,9 @@ def calibrate(shape: Shape, weights: Source, inputs: Mapping[str, Inputs], *, gr
                 result.means[name] = seen.mean / factor
                 result.inputs[name] = seen
             result.rows[place.norm or place.maker or ""] = factor
+            # Only behind a layer norm: what attention gives shrinks with the length of the protein.
+            if place.norm and group and (limit := fixed_limit(seen, matrix, factor, group=group)):
+                result.limits[place.readers[0]] = limit
         for name in observed(shape, layer):
             result.means.setdefault(name, inputs[name].mean)
             result.inputs.setdefault(name, inputs[name])
@@ -209,6 +224,29 @@ def expected_error(square: Vector, matrix: NDArray[np.float32], factor: Vector, 
         peaks = most * (1 + 2 * np.log(np.maximum(groups.sum(axis=1) / most, 1)))
         error += float((peaks / 127**2 * (scaled**2).sum(axis=0).reshape(-1, group).sum(axis=1)).sum())
     return error / 12
+
+
+def fixed_limit(seen: Inputs, matrix: NDArray[np.float32], factor: Vector, *, group: int) -> float | None:
+    """The largest absolute value of an input, if one step for all of it does about as well as one for each group.
+
+    Args:
+        seen: What the matrix is fed with, before smoothing.
+        matrix: ndarray, shape=(out, in): all that read this input, one below the other, before smoothing.
+        factor: Of each channel.
+        group: Channels that otherwise share a step, in each token.
+
+    Returns:
+        The limit; None where the noise in the outputs would be more than ``FIXED_NOISE`` times that of groups.
+    """
+    tokens = seen.tokens() / factor
+    weight = np.square(matrix * factor).sum(axis=0)
+    limit = float((seen.largest / factor).max())
+    if not 0 < limit < np.inf:
+        return None
+    peaks = np.abs(tokens).reshape(len(tokens), -1, group).max(axis=2)
+    # A step of d adds noise of variance d²/12.
+    grouped = float((np.square(peaks).mean(axis=0) * weight.reshape(-1, group).sum(axis=1)).sum())
+    return limit if limit**2 * float(weight.sum()) <= FIXED_NOISE * grouped else None
 
 
 def _factor(largest: Vector, weight: Vector, strength: float) -> Vector:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Rounded = tuple[NDArray[np.int8], NDArray[np.float32], NDArray[np.float32] | None]
 
-SCALE, SHIFT = "/scale", "/shift"
+SCALE, SHIFT, LOWEST, HIGHEST = "/scale", "/shift", "/lowest", "/highest"
 # Activations are quantised in groups of so many channels, while they run: the widest that fits all matrices.
 # Wider is faster (256: 5-8% over 128), narrower keeps an outlier's damage to fewer neighbours.
 _GROUPS = (256, 128, 64, 32, 16)
@@ -36,6 +36,10 @@ class Calibration(Protocol):
         """8-bit integers in [-127, 127], (out, in), the scale of each row, (out, 1), and the mean error, (out,)."""
         ...
 
+    def limit(self, name: str) -> float | None:
+        """The largest absolute value of a matrix's input, if one step serves for all of it; None: it does not."""
+        ...
+
 
 class Constants(Protocol):
     """Where a graph takes its weights from, by name."""
@@ -54,6 +58,10 @@ class Constants(Protocol):
 
     def shift(self, name: str) -> Any | None:  # noqa: ANN401
         """What is added to the outputs of a matrix to take back what rounding it does to their mean; None: nothing."""
+        ...
+
+    def limits(self, name: str) -> tuple[Any, Any] | None:
+        """The lowest and the highest input of a matrix, between which it is rounded to 256 levels; None: it is not."""
         ...
 
 
@@ -182,6 +190,15 @@ class FromCheckpoint:
         """See ``Constants.shift``; of a matrix that was asked for before."""
         return self._shifts.get(name)
 
+    def limits(self, name: str) -> tuple[Any, Any] | None:
+        """See ``Constants.limits``."""
+        limit = self._calibration.limit(name) if self._calibration else None
+        if limit is None:
+            return None
+        ends = (LOWEST, -limit * 128 / 127), (HIGHEST, limit)  # 0 is one of the levels
+        lowest, highest = (self._constant(np.full(1, value, np.float32), name + end) for end, value in ends)
+        return lowest, highest
+
     def _quantise(self, name: str, values: NDArray[np.float32]) -> Rounded:
         return self._calibration.quantise(name, values) if self._calibration else (*nearest(values), None)
 
@@ -224,3 +241,8 @@ class FromModel:
     def shift(self, name: str) -> Any | None:  # noqa: ANN401
         """See ``Constants.shift``."""
         return self._nodes.get(name + SHIFT)
+
+    def limits(self, name: str) -> tuple[Any, Any] | None:
+        """See ``Constants.limits``."""
+        lowest = self._nodes.get(name + LOWEST)
+        return None if lowest is None else (lowest, self._nodes[name + HIGHEST])

@@ -112,7 +112,7 @@ class T5Graph:
         """Queries, keys and values of a layer, each (1, H, C, K)."""
         op, shape = self._op, self._shape
         prefix = attention(layer)
-        h = self._norm(x, f"{prefix}.layer_norm.weight")
+        h = self._fixed(self._norm(x, f"{prefix}.layer_norm.weight"), f"{prefix}.SelfAttention.q.weight")
 
         def heads(name: str) -> Any:  # noqa: ANN401
             weight = f"{prefix}.SelfAttention.{name}.weight"
@@ -137,7 +137,8 @@ class T5Graph:
     def _feed_forward(self, layer: int, x: Any) -> Any:  # noqa: ANN401
         shape = self._shape
         prefix = feed_forward(layer)
-        h = self._norm(x, f"{prefix}.layer_norm.weight")
+        first = "wi_0" if shape.gated else "wi"
+        h = self._fixed(self._norm(x, f"{prefix}.layer_norm.weight"), f"{prefix}.DenseReluDense.{first}.weight")
 
         def widen(name: str) -> Any:  # noqa: ANN401
             return self._linear(h, f"{prefix}.DenseReluDense.{name}.weight", shape.d_ff, shape.d_model)
@@ -153,6 +154,11 @@ class T5Graph:
         if self._shape.activation == "gelu_new":
             return op.gelu(x, "TANH")
         return op.swish(x) if self._shape.activation == "silu" else op.relu(x)
+
+    def _fixed(self, x: Any, name: str) -> Any:  # noqa: ANN401
+        """The input of a matrix, rounded to 8 bits with one step if that is settled; if not, the plugin rounds it."""
+        limits = self._constants.limits(name)
+        return self._op.fake_quantize(x, *limits, *limits, 256) if limits else x
 
     def _linear(self, x: Any, name: str, outputs: int, inputs: int) -> Any:  # noqa: ANN401
         self._inputs[name] = x

@@ -141,8 +141,12 @@ def test_errors_are_404_and_422(client: Client, method: str, url: str, body: Any
 def test_many_clients_at_once(client: Client) -> None:
     urls = ["/proteins/his1/similar", "/search?q=histone", "/proteins/ubq", "/health"] * 8
     serial = [client.get(url).json() for url in urls]
+    bodies = [{"sequence": each, "k": 3} for each in (HISTONE, UBIQUITIN, CALMODULIN)] * 6
+    alone = [client.post("/search", json=body).json() for body in bodies]
     with ThreadPoolExecutor(8) as pool:
+        embedded = pool.map(lambda body: client.post("/search", json=body), bodies)
         assert [answer.json() for answer in pool.map(client.get, urls)] == serial
+        assert [answer.json() for answer in embedded] == alone
 
 
 def test_a_database_that_fails_is_503_and_tells_no_paths(path: Path, client: Client) -> None:

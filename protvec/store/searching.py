@@ -130,7 +130,9 @@ class Searching(ProteinReader):
             raise QueryError(f"k is {k}: ask for at least 1 hit")
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
         check_columns(handle, names)
-        if bytes_needed(handle.count_rows(), self.space.dimension) > self.search_memory:
+        count = int(handle.count_rows())
+        fits = bytes_needed(count, self.space.dimension) <= self.search_memory
+        if not fits or not self._cache.pays(len(queries), count):
             return self._scanned(handle, queries, k, where, names)
         rows = self._cache.at(handle)
         near = self._cache.nearest(rows, queries, k=k, where=where)

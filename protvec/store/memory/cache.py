@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 # Searches after which vectors are rounded to bytes too: a command that asks once does not pay for it.
 _SEARCHES = 3
+# As many rows are in memory sooner than lance has looked through them.
+_SMALL = 4096
 # Fewer rows than this are compared sooner than their bytes are.
 _ROUNDED_ROWS = 2048
 _FILTERS = 16  # whose rows are remembered
@@ -41,6 +43,7 @@ class Cache:
 
     _rows: Rows | None = None
     _codes: Codes | None = None
+    _asked: int = 0
     _searches: int = 0
     _filters: OrderedDict[str, Allowed] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,12 +59,18 @@ class Cache:
                     self._codes = None
             return self._rows  # type: ignore[return-value]  # set above
 
+    def pays(self, queries: int, count: int) -> bool:
+        """Whether to have the vectors in memory for so many queries now: not for the only one of a command."""
+        with self._lock:
+            self._asked += queries
+            return self._rows is not None or self._asked > 1 or count <= _SMALL
+
     def fork(self, version: int) -> Cache:
         """A cache for a view of this version alone: with what is here, if it is of that."""
         with self._lock:
             if self._rows is None or self._rows.version != version:
                 return Cache()
-            return Cache(self._rows, self._codes, self._searches, OrderedDict(self._filters))
+            return Cache(self._rows, self._codes, self._asked, self._searches, OrderedDict(self._filters))
 
     def nearest(self, now: Rows, queries: NDArray[np.float32], *, k: int, where: str | None) -> Nearest:
         """The k rows nearest to each query among those that meet a condition.

@@ -15,6 +15,7 @@ from protvec.cli import (
     demo,
     export,
     fields,
+    index,
     ingest,
     inspect,
     log,
@@ -60,6 +61,7 @@ def build() -> typer.Typer:
     app.command("import")(moved.import_)
     app.command("merge")(with_storage_options(moved.merge))
     app.command("log")(log.log)
+    app.command("index")(index.index)
     app.command("compact")(upkeep.compact)
     app.command("recode")(upkeep.recode)
     app.command("check")(check.check)

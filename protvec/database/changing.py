@@ -71,7 +71,9 @@ class Changing(Core):
         encoder = self.encoder() if plan.distinct else None
         if encoder:
             self.store.note_precision(encoder.precision)
-        return ingest.run(plan, self.store, encoder, observer)
+        report = ingest.run(plan, self.store, encoder, observer)
+        self.store.keep_indexes(self.settings.notify)
+        return report
 
     def estimate(self, plan: Plan) -> Estimate:
         """What a plan will cost on this machine: see ``protvec.ingest.estimate``."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from protvec.store import LogEntry, Snapshot
+    from protvec.store import IndexInfo, LogEntry, Snapshot
     from protvec.store.check import CheckResult
 
 
@@ -87,6 +87,29 @@ class Upkeep(Core):
         Ingest does as much of it as pays by itself. Snapshots stay.
         """
         self.store.compact()
+
+    def index(self, kind: str = "auto", *, target_recall: float | None = None) -> list[IndexInfo]:
+        """Build the indexes that a database of this size is to have, and tune them: see ``Store.index``.
+
+        While the vectors fit the memory, searches are exact and take milliseconds without one.
+
+        Args:
+            kind: ``auto``, ``exact`` (none), ``ivf_flat`` or ``ivf_sq``.
+            target_recall: The share of the true ten nearest that it should find; 0.98 unless it was said before.
+
+        Raises:
+            QueryError: an unknown kind or a recall that cannot be.
+            DatabaseError: the disk, or other writers that keep getting in first.
+        """
+        return self.store.index(kind, target_recall=target_recall, notify=self.settings.notify)
+
+    def indexes(self) -> list[IndexInfo]:
+        """The indexes that there are, each with the proteins that it covers and the recall that was measured."""
+        return self.store.indexes()
+
+    def drop_indexes(self) -> int:
+        """Remove all indexes, and build none by itself any more; how many there were."""
+        return self.store.drop_indexes()
 
     def snapshot(self, name: str) -> Snapshot:
         """Keep the present version readable as ``protvec.open(path, at=name)`` until the snapshot is deleted.

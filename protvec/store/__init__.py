@@ -15,6 +15,7 @@ from protvec.store.columns import kind_of
 from protvec.store.digest import digest, vector_digest
 from protvec.store.exact import cosines
 from protvec.store.filters import quote
+from protvec.store.index import IndexInfo
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
 from protvec.store.protein_reader import Known
@@ -44,6 +45,7 @@ __all__ = [
     "Claims",
     "Codec",
     "Found",
+    "IndexInfo",
     "IndexUse",
     "InputFile",
     "Known",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protvec.errors import QueryError
-from protvec.store.answer import Found, exactly
+from protvec.store.answer import Found, IndexUse, exactly
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import check_columns
+from protvec.store.index.record import usable
 from protvec.store.memory import Cache, bytes_needed
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from protvec.store.index.record import Record
     from protvec.store.location import Location
     from protvec.store.memory.rows import Rows
     from protvec.store.schema import Description
@@ -46,6 +48,7 @@ class Searching(ProteinReader):
         super().__init__(location, description, handles, seconds=seconds, at=at)
         self.search_memory = SEARCH_MEMORY
         self._cache = Cache()
+        self._record: tuple[int, Record | None] = (-1, None)  # of a version
 
     def pinned(self) -> Self:
         """As ``View.pinned``: what others ask for meanwhile does not disturb it."""
@@ -130,6 +133,8 @@ class Searching(ProteinReader):
             raise QueryError(f"k is {k}: ask for at least 1 hit")
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
         check_columns(handle, names)
+        if record := self._index(handle):
+            return self._indexed(handle, record, queries, k, where, names)
         count = int(handle.count_rows())
         fits = bytes_needed(count, self.space.dimension) <= self.search_memory
         if not fits or not self._cache.pays(len(queries), count):
@@ -138,6 +143,41 @@ class Searching(ProteinReader):
         near = self._cache.nearest(rows, queries, k=k, where=where)
         table = _table(rows, near.places, names)
         return Found(table.append_column("score", _array(near.scores)), near.counts, exactly(rows.count))
+
+    def _index(self, handle: LanceDataset) -> Record | None:
+        """How to search the index of vectors, if there is one; asked once for each version."""
+        version, record = self._record
+        if version != handle.version:
+            record = usable(handle)
+            self._record = int(handle.version), record
+        return record
+
+    def _indexed(
+        self,
+        handle: LanceDataset,
+        record: Record,
+        queries: NDArray[np.float32],
+        k: int,
+        where: str | None,
+        names: list[str],
+    ) -> Found:
+        import numpy as np
+        import pyarrow as pa
+
+        from protvec.store.index import vectors
+
+        tables = vectors.search(handle, queries, record, k=k, where=where, columns=names)
+        counts = np.array([table.num_rows for table in tables], np.int64)
+        pending = vectors.pending(handle)
+        how = IndexUse(
+            str(record.built),
+            exact=False,
+            recall=record.recall,
+            target=record.target,
+            indexed=int(handle.count_rows()) - pending,
+            pending=pending,
+        )
+        return Found(pa.concat_tables(tables), counts, how)
 
     def _scanned(
         self, handle: LanceDataset, queries: NDArray[np.float32], k: int, where: str | None, names: list[str]

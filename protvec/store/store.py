@@ -8,6 +8,7 @@ from protvec.store import layout, snapshots
 from protvec.store.codec import DEFAULT_CODEC, codec_named
 from protvec.store.deleting import Deleting
 from protvec.store.editing import Editing
+from protvec.store.index.indexing import Indexing
 from protvec.store.keeping import Keeping
 from protvec.store.location import locate
 from protvec.store.schema import SCHEMA_VERSION, Description
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from protvec.store.location import Location
 
 
-class Store(Writing, Deleting, Editing, Keeping, Versioning):
+class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
     """An open database. One may be used from many threads.
 
     Reads follow what other processes commit, within ``read_consistency_seconds``; each call sees one

@@ -1,0 +1,68 @@
+"""``protvec index``."""
+
+from __future__ import annotations
+
+import json
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from protvec.cli import console
+from protvec.cli.console import plural, size
+from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
+
+if TYPE_CHECKING:
+    from protvec.store import IndexInfo
+
+
+class Kind(str, Enum):
+    """Indexes of vectors."""
+
+    auto = "auto"
+    exact = "exact"
+    ivf_flat = "ivf_flat"
+    ivf_sq = "ivf_sq"
+
+
+def index(
+    db: Db = DEFAULT_DB,
+    kind: Annotated[
+        Kind, typer.Option(help="Of vectors; exact is none, and auto is none while they fit the memory.")
+    ] = Kind.auto,
+    target_recall: Annotated[
+        float | None,
+        typer.Option(
+            min=0.0, max=1.0, help="The share of the true ten nearest to find.  [default: 0.98]", show_default=False
+        ),
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Remove all indexes: every search is exact.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Build the indexes that suit the size of a database, and measure what they find. Ingest does it by itself."""
+    if drop and (kind is not Kind.auto or target_recall is not None):
+        raise typer.BadParameter("takes no other options", param_hint="--drop")
+    store = open_store(db)
+    if drop:
+        console.note(f"{db}: {plural(store.drop_indexes(), 'index', 'indexes')} removed; every search is exact")
+        there = store.indexes()
+    else:
+        there = store.index(kind.value, target_recall=target_recall, notify=console.note)
+    if as_json:
+        print(json.dumps({"indexes": [each.to_dict() for each in there]}))
+    elif not drop:
+        for each in there:
+            print(_line(each))
+        if not any(each.column == "vector" for each in there):
+            console.note(f"{db}: no index of vectors: every search is exact")
+
+
+def _line(index: IndexInfo) -> str:
+    parts = [index.column, index.kind, f"{plural(index.indexed, 'protein')} indexed"]
+    if index.pending:
+        parts.append(f"{index.pending:,} not yet")
+    if index.bytes is not None:
+        parts.append(size(index.bytes))
+    if index.recall is not None:
+        parts.append(f"recall@10 {index.recall:.3f} (target {index.target:g})")
+    return "\t".join(parts)

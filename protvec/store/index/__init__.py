@@ -1,0 +1,7 @@
+"""Indexes on disk: of vectors, for databases that do not fit the memory, and of metadata. See docs/search.md."""
+
+from __future__ import annotations
+
+from protvec.store.index.record import KINDS, IndexInfo
+
+__all__ = ["KINDS", "IndexInfo"]

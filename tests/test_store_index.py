@@ -1,0 +1,165 @@
+"""Indexes: built, tuned, followed, extended and dropped; what they answer, and what they say about it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import store_data as data
+
+from protvec import Database
+from protvec.cli.app import run
+from protvec.errors import QueryError
+from protvec.store import Store, protein_table
+from protvec.store.index import indexing, vectors
+from protvec.store.index.record import indexes_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+rng = np.random.default_rng(3)
+CENTRES = rng.standard_normal((30, data.D)) * 2
+
+
+def matrix(count: int, seed: int) -> NDArray[np.float32]:
+    draw = np.random.default_rng(seed)
+    return (4 + CENTRES[draw.integers(0, 30, count)] + draw.standard_normal((count, data.D))).astype(np.float32)
+
+
+def put(store: Store, start: int, stop: int, seed: int = 0) -> None:
+    rows = [data.row(f"P{i:05d}", data.sequence(i), taxid=i % 7, dataset="ab"[i % 2]) for i in range(start, stop)]
+    store.write(protein_table(rows, matrix(stop - start, start + seed)), ())
+
+
+@pytest.fixture
+def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database with some dozens of partitions."""
+    monkeypatch.setattr(vectors, "_PARTITION_ROWS", 64)
+    monkeypatch.setattr(indexing, "SCALAR_ROWS", 1000)
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    put(store, 0, 2500)
+    return Database(store)
+
+
+def recall(db: Database, exact: Database, **options: object) -> float:
+    shares = []
+    for query in matrix(40, 99):
+        found = set(db.search_vector(query, k=10, columns=[], **options).ids)
+        shares.append(len(found & set(exact.search_vector(query, k=10, columns=[], **options).ids)) / 10)
+    return float(np.mean(shares))
+
+
+@pytest.mark.parametrize("kind", ["ivf_flat", "ivf_sq"])
+def test_an_index_finds_what_it_says_and_says_what_it_is(db: Database, kind: str) -> None:
+    exact = Database(db.store.pinned())
+    before = exact.search_vector(matrix(1, 5)[0], k=5)
+    assert before.index.exact
+    built = db.index(kind, target_recall=0.95)
+    assert {each.column for each in built} == {"vector", "id", "length", "digest", "taxid", "organism", "dataset"}
+    (ours,) = [each for each in built if each.column == "vector"]
+    assert (ours.kind, ours.indexed, ours.pending, ours.target) == (kind, 2500, 0, 0.95)
+    hits = db.search_vector(matrix(1, 5)[0], k=5)
+    how = hits.index
+    assert (how.kind, how.exact, how.indexed, how.pending) == (kind, False, 2500, 0)
+    assert how.recall == ours.recall
+    assert how.recall is not None
+    assert how.recall >= 0.95
+    assert kind in str(how)
+    assert "measured on this database" in str(how)
+    assert hits.scores == pytest.approx(before.scores, abs=1e-12)  # one scale, whatever the index
+    assert recall(db, exact) >= 0.85
+    assert recall(db, exact, where="taxid = 3") >= 0.85
+    assert recall(db, exact, where="taxid = 3 AND dataset = 'a' AND id < 'P00500'") >= 0.85
+
+
+def test_rows_that_are_not_indexed_yet_are_found(db: Database) -> None:
+    db.index("ivf_sq")
+    put(db.store, 3000, 3040)
+    table = db.store.get(["P03007"])
+    hits = db.search_vector(np.array(table["vector"].to_pylist()[0]), k=3)
+    assert hits.ids[0] == "P03007"
+    assert (hits.index.indexed, hits.index.pending) == (2500, 40)
+    assert "40 not yet indexed" in str(hits.index)
+    db.delete(["P03007"])
+    assert "P03007" not in db.search_vector(np.array(table["vector"].to_pylist()[0]), k=50).ids
+
+
+def test_what_falls_behind_is_extended_and_survives_a_compaction(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(indexing, "_BEHIND_ROWS", 30)
+    db.index("ivf_flat")
+    said: list[str] = []
+    put(db.store, 3000, 3020)
+    db.store.keep_indexes(said.append)
+    assert said == []  # it does not pay yet
+    put(db.store, 3020, 3400)
+    db.store.keep_indexes(said.append)
+    assert said == ["adding the new proteins to the indexes"]
+    assert {each.pending for each in db.indexes()} == {0}
+    db.compact()
+    assert db.search_vector(matrix(1, 2)[0], k=4).index.kind == "ivf_flat"
+
+
+def test_dropped_indexes_stay_away(db: Database) -> None:
+    db.index("ivf_sq")
+    assert db.drop_indexes() == 7
+    assert db.indexes() == []
+    assert db.search_vector(matrix(1, 1)[0]).index.exact
+    db.store.search_memory = 0  # even where one would pay
+    db.store.keep_indexes()
+    assert db.indexes() == []
+
+
+def test_an_index_is_built_by_itself_where_vectors_do_not_fit(db: Database) -> None:
+    db.store.keep_indexes()
+    assert db.indexes() == []
+    db.store.search_memory = 1000
+    said: list[str] = []
+    db.store.keep_indexes(said.append)
+    assert [each.kind for each in db.indexes() if each.column == "vector"] == ["ivf_sq"]
+    assert "2,500 vectors (ivf_sq)" in "\n".join(said)
+    other = Store.open(db.path)
+    assert not other.find(matrix(2, 1)).how.exact
+
+
+def test_ingests_go_on_with_indexes_on_the_key(db: Database) -> None:
+    db.index("ivf_flat")
+    put(db.store, 2400, 2600, seed=1)  # half of them are known
+    assert len(db) == 2600
+    assert len(db.store.known([f"P{i:05d}" for i in range(2400, 2600)])) == 200
+    assert db.store.count("id = 'P02450'") == 1
+    vector = db.get("P02450").vector
+    assert np.array_equal(vector, matrix(200, 2401)[50])
+    assert db.search_vector(vector, k=1).ids == ["P02450"]
+
+
+def test_what_cannot_be_built(db: Database, tmp_path: Path) -> None:
+    with pytest.raises(QueryError, match="no index 'hnsw'"):
+        db.index("hnsw")
+    with pytest.raises(QueryError, match="recall"):
+        db.index(target_recall=0)
+    with pytest.raises(QueryError, match="recall"):
+        db.index(target_recall=1.5)
+    empty = Database(Store.create(tmp_path / "empty", data.space(), codec="none"))
+    assert empty.index("ivf_sq") == []
+    assert len(empty.search_vector(np.ones(data.D))) == 0
+
+
+def test_the_command(db: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["index", "--db", db.path, "--json", "--kind", "ivf_sq", "--target-recall", "0.9"]) == 0
+    said = capsys.readouterr()
+    (ours,) = [each for each in json.loads(said.out)["indexes"] if each["column"] == "vector"]
+    assert ours["recall"] >= 0.9
+    assert "measured on this database" in said.err
+    assert run(["index", "--db", db.path]) == 0  # auto: they fit the memory
+    said = capsys.readouterr()
+    assert "id\tbtree\t2,500 proteins indexed" in said.out
+    assert "every search is exact" in said.err
+    assert run(["check", "--db", db.path]) == 0
+    assert run(["index", "--db", db.path, "--drop"]) == 0
+    assert "6 indexes removed" in capsys.readouterr().err
+    assert indexes_of(db.store.handles()[0]) == []
+    assert run(["index", "--db", db.path, "--drop", "--kind", "ivf_sq"]) == 2

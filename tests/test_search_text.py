@@ -151,6 +151,7 @@ def test_a_protein_that_was_just_added_is_found(db: Database, tmp_path: Path) ->
         (" \t", "the text is empty"),
         ("-- |", "no letter or digit"),
         ('""', "no letter or digit"),
+        ("auxin\udcff", "not UTF-8"),
         ('"auxin', "quotation mark that is not closed"),
         (" ".join(f"w{i}" for i in range(65)), "65 words"),
     ],
@@ -166,6 +167,8 @@ def test_quotes_and_signs_of_sql_are_only_text(db: Database) -> None:
     assert db.search_text("5'-end", k=1000).ids == [id for id, _ in oracle("5'-end")]
     assert len(db.search_text("x' OR 1=1 --", k=1000)) == len(oracle("x' OR 1=1 --"))
     assert len(db.search_text("100%")) == 0
+    assert len(db.search_text("a\x00b \\ 🌱")) == 0
+    assert len(db.search_text("x" * 10_000)) == 0
     with pytest.raises(QueryError, match="k is 0"):
         db.search_text("auxin", k=0)
     with pytest.raises(FilterError, match="nonsense"):

@@ -18,12 +18,10 @@ class Text:
     """A text, parsed.
 
     Attributes:
-        given: As it was typed.
         terms: Each a word, or words that have to follow one another; all in lower case.
         name: What may be a part of an id or a gene; None where the text is of several pieces.
     """
 
-    given: str
     terms: tuple[tuple[str, ...], ...]
     name: str | None
 
@@ -34,6 +32,8 @@ def parse_text(text: str) -> Text:
     Raises:
         QueryError: it is empty, has nothing but marks, too many words, or a quotation mark that is not closed.
     """
+    if any("\ud800" <= letter <= "\udfff" for letter in text):  # bytes of a command line that are no UTF-8
+        raise QueryError(f"the text {text!r} is not UTF-8")
     if text.count('"') % 2:
         raise QueryError(f"the text {text!r} has a quotation mark that is not closed")
     pieces = [(quoted or bare).strip().lower() for quoted, bare in _PIECE.findall(text)]
@@ -43,4 +43,4 @@ def parse_text(text: str) -> Text:
         raise QueryError(f"the text {what}: give words, an id or a gene")
     if len(terms) > MOST_TERMS:
         raise QueryError(f"the text has {len(terms)} words: give at most {MOST_TERMS}")
-    return Text(text, terms, pieces[0] if len(pieces) == 1 else None)
+    return Text(terms, pieces[0] if len(pieces) == 1 else None)

@@ -1,0 +1,305 @@
+#!/usr/bin/env python3
+"""Compare protvec's search with NumPy, FAISS, hnswlib and LanceDB over the same vectors, in one run.
+
+Sections:
+
+- near: real vectors of ``near``: the proteins of chromosome 1 of Arabidopsis (fetched with pip);
+- swissprot: real vectors of ``near``: sequences of Swiss-Prot in Debian's metastudent-data (fetched with apt-get);
+- synthetic: made-up vectors of 768 dimensions that imitate Ankh's spread, in several sizes;
+- all: every protein against all, against a product of matrices and a top-k in NumPy, on real vectors.
+
+Each engine runs in a process of its own. FAISS and hnswlib are looked for, and left out with a word where they are
+missing (``pip install faiss-cpu hnswlib``). Usage::
+
+    python scripts/bench_search.py --quick               # minutes, rough
+    python scripts/bench_search.py --sections synthetic --sizes 30000,300000 --json search.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from _bench import Worker, WorkerError, draw, forget_peak_memory, peak_memory, proteins, provenance, table, write_json
+from _bench_engines import ENGINES, GROUP, GROUPS, PEERS
+from _bench_vectors import embedded, swissprot, synthetic
+from bench_engine import names, positive, print_provenance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+SECTIONS = ("near", "swissprot", "synthetic", "all")
+QUERIES = 200
+_MOST_HNSW = 300_000  # building one of a million takes an hour
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, print it, and write it down."""
+    options = parse(arguments)
+    result = provenance()
+    print_provenance(result)
+    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
+        for section in options.sections:
+            result[section] = RUN[section](options, Path(scratch))
+            if options.json:  # also what a run has that is stopped
+                write_json(options.json, result)
+    return 0
+
+
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="on few vectors: minutes, and rough figures")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS, help=f"of {','.join(SECTIONS)}")
+    parser.add_argument("--engines", type=names(tuple(ENGINES)), default=tuple(ENGINES), help=", ".join(ENGINES))
+    parser.add_argument("--sizes", type=_sizes, help="of the synthetic vectors; default: 30000,300000,1000000")
+    parser.add_argument("--proteins", type=positive, help="of Swiss-Prot; default: 100000")
+    parser.add_argument("--swissprot", type=Path, metavar="FILE", help="the .psq file; else Debian's is fetched")
+    parser.add_argument("--fasta", type=Path, metavar="FILE", help="for near and all: these proteins; fetch nothing")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embedded vectors there for the next run")
+    parser.add_argument("--scratch", type=Path, metavar="DIR", help="for databases; a million takes 5 GB")
+    return parser.parse_args(arguments)
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(each) for each in text.split(",")]
+
+
+def run_near(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
+    """Chromosome 1."""
+    vectors = _chromosome(options)
+    return compare(f"near, {len(vectors):,} real proteins", vectors, None, options, scratch)
+
+
+def run_swissprot(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
+    """The large real case."""
+    count = options.proteins or (2_000 if options.quick else 100_000)
+    try:
+        sequences = swissprot(options.swissprot, scratch, count)
+    except (OSError, ValueError, RuntimeError) as error:
+        print(f"\nswissprot: left out: {error}", flush=True)
+        return {"problem": str(error)}
+    vectors = embedded(sequences, options.cache, "swissprot")
+    return compare(f"near, {len(vectors):,} real proteins of Swiss-Prot", vectors, None, options, scratch)
+
+
+def run_synthetic(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
+    """Made-up vectors, in each size."""
+    sizes = options.sizes or ([30_000] if options.quick else [30_000, 300_000, 1_000_000])
+    queries = QUERIES // 4 if options.quick else QUERIES
+    found = []
+    for size in sizes:
+        drawn = synthetic(size + queries)
+        title = f"SYNTHETIC mixture, {size:,} x 768"
+        found.append(compare(title, drawn[:size], drawn[size:], options, scratch))
+    return found
+
+
+def run_all(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
+    """Every protein against all, in turn with NumPy."""
+    vectors = _chromosome(options)
+    worker = Worker()
+    file = scratch / "vectors.npy"
+    np.save(file, vectors)
+    found: dict[str, Any] = worker.call(all_against_all, str(file), str(scratch / "all"), 10, 3)
+    worker.close()
+    print(f"\nall against all, {len(vectors):,} real proteins, top 10: NumPy {found['numpy']:.2f} s,", end=" ")
+    print(f"protvec {found['protvec']:.2f} s, {found['ratio']:.2f} x", flush=True)
+    return found
+
+
+RUN: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
+    "near": run_near,
+    "swissprot": run_swissprot,
+    "synthetic": run_synthetic,
+    "all": run_all,
+}
+
+
+def _chromosome(options: argparse.Namespace) -> NDArray[np.float32]:
+    records = proteins(options.fasta)
+    if options.quick:
+        records = draw(records, residues=400_000)
+    return embedded([record.sequence for record in records], options.cache, "near")
+
+
+def compare(
+    title: str,
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32] | None,
+    options: argparse.Namespace,
+    scratch: Path,
+) -> dict[str, Any]:
+    """Every engine over the same vectors and queries; without queries, some of the vectors are."""
+    if queries is None:
+        queries = vectors[:: max(1, len(vectors) // QUERIES)][:QUERIES]
+    np.save(scratch / "vectors.npy", vectors)
+    np.save(scratch / "queries.npy", queries)
+    np.savez(scratch / "truth.npz", plain=_nearest(vectors, queries), filtered=_nearest(vectors, queries, GROUP))
+    size = len(vectors)
+    del vectors
+    print(f"\n{title}, {len(queries)} queries", flush=True)
+    rows, found = [], []
+    for name in options.engines:
+        if (package := PEERS.get(name)) and not importlib.util.find_spec(package):
+            print(f"{name}: not installed (pip install faiss-cpu hnswlib)", flush=True)
+        elif "hnsw" in name and size > _MOST_HNSW:
+            print(f"{name}: left out, building it takes an hour", flush=True)
+        else:
+            each = _measured(name, scratch)
+            found.append(each)
+            rows.append(_row(each))
+    header = ["engine", "", "p50 ms", "p99", "recall@10", "@50", "1%: p50", "recall@10", "q/s 1", "q/s 2", "build s"]
+    print(table([*header, "memory MB", "disk MB"], rows), flush=True)
+    return {"title": title, "vectors": size, "engines": found}
+
+
+def _measured(name: str, scratch: Path) -> dict[str, Any]:
+    worker = Worker()
+    with tempfile.TemporaryDirectory(dir=scratch) as directory:
+        try:
+            found: dict[str, Any] = worker.call(measure, name, str(scratch), directory)
+        except WorkerError as error:
+            found = {"engine": name, "problem": str(error)}
+        finally:
+            worker.close()
+    return found
+
+
+def _row(each: dict[str, Any]) -> list[str]:
+    if "problem" in each:
+        return [each["engine"], each["problem"][:60], *[""] * 11]
+    figures = (each["p50"], each["p99"], each["recall_10"], each["recall_50"], each["p50_filtered"])
+    rest = (each["recall_10_filtered"], each["qps_1"], each["qps_2"], each["build"])
+    shown = [f"{value:.3f}" if value <= 1 else f"{value:.1f}" for value in (*figures, *rest)]
+    return [each["engine"], "", *shown, f"{each['memory'] / 1e6:,.0f}", f"{each['disk'] / 1e6:,.0f}"]
+
+
+def _nearest(vectors: NDArray[np.float32], queries: NDArray[np.float32], group: int | None = None) -> NDArray[np.intp]:
+    """The true 50 nearest rows of each query, in float32 products and float64 among the best 80."""
+    norms = np.linalg.norm(vectors, axis=1)
+    rows = []
+    for query in queries:
+        scores = vectors @ (query / np.linalg.norm(query)) / norms
+        if group is not None:
+            scores[np.arange(len(vectors)) % GROUPS != group] = -np.inf
+        top = np.argpartition(-scores, min(80, len(scores) - 1))[:80]
+        wide = vectors[top].astype(np.float64)
+        exact = wide @ query.astype(np.float64) / np.linalg.norm(wide, axis=1)
+        exact[~np.isfinite(scores[top])] = -np.inf
+        rows.append(top[np.argsort(-exact)][:50])
+    return np.stack(rows)
+
+
+def measure(name: str, scratch: str, directory: str) -> dict[str, Any]:
+    """One engine, in a process of its own."""
+    vectors = np.load(Path(scratch, "vectors.npy"), mmap_mode="r")
+    queries = np.load(Path(scratch, "queries.npy"))
+    truth = np.load(Path(scratch, "truth.npz"))
+    forget_peak_memory()
+    before = peak_memory()
+    start = time.perf_counter()
+    engine = ENGINES[name](vectors, Path(directory))
+    build = time.perf_counter() - start
+    for query in queries[:5]:
+        engine.search(query, 50)
+        engine.search(query, 10, filtered=True)
+    forget_peak_memory()
+    at_50, milliseconds = _timed(engine, queries, 50, filtered=False)
+    filtered, with_filter = _timed(engine, queries, 10, filtered=True)
+    return {
+        "engine": name,
+        "build": build,
+        "p50": float(np.median(milliseconds)),
+        "p99": float(np.quantile(milliseconds, 0.99)),
+        "recall_10": _recall([found[:10] for found in at_50], truth["plain"], 10),
+        "recall_50": _recall(at_50, truth["plain"], 50),
+        "p50_filtered": float(np.median(with_filter)),
+        "p99_filtered": float(np.quantile(with_filter, 0.99)),
+        "recall_10_filtered": _recall(filtered, truth["filtered"], min(10, len(vectors) // GROUPS)),
+        "qps_1": _rate(engine, queries, 1),
+        "qps_2": _rate(engine, queries, 2),
+        "memory": peak_memory() - before,
+        "disk": sum(file.stat().st_size for file in Path(directory).rglob("*") if file.is_file()),
+    }
+
+
+def _timed(
+    engine: Any,  # noqa: ANN401
+    queries: NDArray[np.float32],
+    k: int,
+    *,
+    filtered: bool,
+) -> tuple[list[list[int]], list[float]]:
+    found, milliseconds = [], []
+    for query in queries:
+        start = time.perf_counter()
+        found.append(engine.search(query, k, filtered))
+        milliseconds.append(1e3 * (time.perf_counter() - start))
+    return found, milliseconds
+
+
+def _recall(found: Sequence[Sequence[int]], truth: NDArray[np.intp], k: int) -> float:
+    shares = [len(set(rows[:k]) & set(true[:k].tolist())) / k for rows, true in zip(found, truth, strict=True)]
+    return float(np.mean(shares)) if k else 1.0
+
+
+def _rate(engine: Any, queries: NDArray[np.float32], threads: int) -> float:  # noqa: ANN401
+    """Queries a second, from so many threads of one program."""
+    with ThreadPoolExecutor(threads) as pool:
+        start = time.perf_counter()
+        list(pool.map(lambda query: engine.search(query, 10), queries))
+        return len(queries) / (time.perf_counter() - start)
+
+
+def all_against_all(file: str, directory: str, k: int, rounds: int) -> dict[str, Any]:
+    """Seconds of NumPy and of protvec in turn; the median of the rounds."""
+    from _bench_engines import Protvec
+
+    vectors = np.load(file)
+    Path(directory).mkdir()
+    database = Protvec(vectors, Path(directory)).database
+    plain, ours = [], []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        _plain_all(vectors, k)
+        plain.append(time.perf_counter() - start)
+        start = time.perf_counter()
+        count = sum(1 for _ in database.search_all(k=k))
+        ours.append(time.perf_counter() - start)
+    assert count == len(vectors)
+    ratios = [mine / theirs for mine, theirs in zip(ours, plain, strict=True)]
+    return {
+        "numpy": float(np.median(plain)),
+        "protvec": float(np.median(ours)),
+        "ratio": float(np.median(ratios)),
+        "rounds": [plain, ours],
+    }
+
+
+def _plain_all(vectors: NDArray[np.float32], k: int) -> list[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Products and a top-k, in float32, by blocks of 1,024 queries, without what they themselves are."""
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = []
+    for start in range(0, len(unit), 1_024):
+        scores = unit[start : start + 1_024] @ unit.T
+        own = np.arange(len(scores))
+        scores[own, start + own] = -np.inf
+        top = np.argpartition(scores, -k, axis=1)[:, -k:]
+        best = np.take_along_axis(scores, top, 1)
+        order = np.argsort(-best, axis=1)
+        found.append((np.take_along_axis(top, order, 1), np.take_along_axis(best, order, 1)))
+    return found
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

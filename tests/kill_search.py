@@ -1,6 +1,6 @@
 """Writes made-up answers to files, and dies with SIGKILL before the n-th change of a file, for every n.
 
-``python kill_search.py FOLDER FORMAT`` prints, as JSON, what it found after each of them: see ``test_search_resume.py``.
+``python kill_search.py FOLDER FORMAT`` prints, as JSON, what it found after each: see ``test_search_resume.py``.
 Each run is a fork of this process, which has read nothing with threads: a new interpreter for each would take minutes.
 """
 

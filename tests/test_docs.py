@@ -49,6 +49,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     )
     (tmp_path / "loci.tsv").write_text("locus\tcopies\nAT1G01010\t2\nAT1G01020\t1\n")
     (tmp_path / "queries.fa").write_text("".join(lines[:2]))
+    (tmp_path / "ids.txt").write_text("AT1G01010.1\nAT1G01020.1\n")
     lyrata = [line.replace(">AT1G", ">AL").replace("L", "I", 3) for line in lines[:9]]
     (tmp_path / "lyrata.fa.gz").write_bytes(gzip.compress("".join(lyrata).encode()))
     return tmp_path
@@ -89,6 +90,13 @@ def test_every_command_and_option_is_described() -> None:
         assert details.help, command
         for parameter in details.params:
             assert getattr(parameter, "help", True), f"{command} {parameter.name}"
+
+
+def test_the_columns_of_a_search_are_described_as_they_are() -> None:
+    from protvec.cli.fields import FIELDS, help_text, markdown
+
+    assert markdown() in (ROOT / "docs" / "queries_and_formats.md").read_text(encoding="utf-8")
+    assert all(each.name in help_text() for each in FIELDS)
 
 
 def test_links_between_pages_lead_somewhere() -> None:

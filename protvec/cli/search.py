@@ -36,7 +36,10 @@ from protvec.errors import InputError, QueryError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from protvec.cli.layout import Answer
+    from protvec.cli.layout import Answer, Layout
+    from protvec.cli.partial import Progress
+    from protvec.cli.queries import Options, Source
+    from protvec.cli.sink import Sink
     from protvec.database import Database, Settings
 
 
@@ -230,33 +233,52 @@ def search(
         facts=shown.of_query,
         text=text if asked.both else None,
     )
-    same: dict[str, Any] = {}
-    if sink.resumable:
-        same = {
-            **asked.settings(),
-            "k": k,
-            "where": where,
-            "min-score": min_score,
-            "text": text,
-            "exclude-self": options.exclude_self,
-            "columns": shown.names,
-            **sink.settings(),
-            "database": database.store.mark(),
-            "against": other.store.mark() if other else None,
-            **source.identity(),
-        }
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
         shown,
-        search=same,
+        search=_identity(asked, options, source, sink, shown, database, other),
         types={field.name: field.type for field in database.store.schema},
         total=source.total,
     )
-    if done.without and asked.only_text:
-        console.note(f"nothing found: no id, gene or description matches {text!r}{' and --where' if where else ''}")
-    elif done.without:
-        few = f"{done.without:,} of {done.queries:,} queries"
-        console.note(f"no hit for {few if done.queries > done.without else 'any query' if done.queries > 1 else 'it'}")
+    if done.without:
+        console.note(_without(done, asked, where))
+
+
+def _identity(
+    asked: Asked,
+    options: Options,
+    source: Source,
+    sink: Sink,
+    shown: Layout,
+    database: Database,
+    other: Database | None,
+) -> dict[str, Any]:
+    """What makes the bytes of a file what they are; nothing where none can be gone on with."""
+    if not sink.resumable:  # it may take loading the model
+        return {}
+    return {
+        **asked.settings(),
+        "k": options.k,
+        "where": options.where,
+        "min-score": options.min_score,
+        "text": asked.text,
+        "exclude-self": options.exclude_self,
+        "columns": shown.names,
+        **sink.settings(),
+        "database": database.store.mark(),
+        "against": other.store.mark() if other else None,
+        **source.identity(),
+    }
+
+
+def _without(done: Progress, asked: Asked, where: str | None) -> str:
+    """Which queries had no hit."""
+    if asked.only_text:
+        both = " and --where" if where else ""
+        return f"nothing found: no id, gene or description matches {asked.text!r}{both}"
+    if done.queries > done.without:
+        return f"no hit for {done.without:,} of {done.queries:,} queries"
+    return "no hit for any query" if done.queries > 1 else "no hit for it"
 
 
 def _check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:

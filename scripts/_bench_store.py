@@ -91,19 +91,19 @@ def writing(codec: str, *, proteins: int) -> dict[str, float]:
     encoding = time.perf_counter() - start
     stored = sum(len(data) + len(scales or b"") for data, scales in encoded)
     with tempfile.TemporaryDirectory() as scratch:
-        plain = _timed(lambda: _write_plain(Path(scratch), encoded))
+        plain = _timed(lambda: _write_plain(Path(scratch), encoded, _per_commit(codec)))
         store = _new_store(Path(scratch) / "db", codec)
         ours = _timed(lambda: _write(store, sequences, arrays))
     given = sum(array.nbytes for array in arrays)
     return {"ours": stored / ours, "plain": stored / plain, "ratio": plain / ours, "encode": given / encoding}
 
 
-def _write_plain(folder: Path, encoded: list[tuple[bytes, bytes | None]]) -> None:
+def _write_plain(folder: Path, encoded: list[tuple[bytes, bytes | None]], commit: int) -> None:
     """One Arrow file for as many proteins as one commit has."""
     import pyarrow as pa
 
-    for number, start in enumerate(range(0, len(encoded), _per_commit())):
-        part = encoded[start : start + _per_commit()]
+    for number, start in enumerate(range(0, len(encoded), commit)):
+        part = encoded[start : start + commit]
         columns = {"data": pa.array([data for data, _ in part], pa.large_binary())}
         columns["scales"] = pa.array([scales for _, scales in part], pa.large_binary())
         table = pa.table(columns)
@@ -114,10 +114,12 @@ def _write_plain(folder: Path, encoded: list[tuple[bytes, bytes | None]]) -> Non
             os.fsync(file.fileno())
 
 
-def _per_commit() -> int:
+def _per_commit(codec: str) -> int:
+    """Proteins in a commit of an ingest."""
     from protvec.ingest.commits import COMMIT_BYTES
+    from protvec.store import bytes_per_residue
 
-    return int(COMMIT_BYTES) // (4 * LENGTH * DIMENSION)
+    return int(COMMIT_BYTES) // (LENGTH * bytes_per_residue(codec, DIMENSION))
 
 
 def _new_store(path: Path, codec: str, dimension: int = DIMENSION) -> Store:
@@ -136,8 +138,9 @@ def _write(store: Store, sequences: list[str], arrays: list[Matrix], *, first: i
 def _write_run(store: Store, sequences: list[str], arrays: list[Matrix], first: int, run: LogEntry) -> None:
     from protvec.store import digest, protein_table
 
-    for start in range(0, len(sequences), _per_commit()):
-        part = sequences[start : start + _per_commit()]
+    commit = _per_commit(store.codec)
+    for start in range(0, len(sequences), commit):
+        part = sequences[start : start + commit]
         rows = [
             {"id": f"P{first + start + i}", "digest": digest(text), "sequence": text} for i, text in enumerate(part)
         ]

@@ -164,6 +164,8 @@ class Countdown:
 
         self._note_key(LanceDataset)
         self._wrap(lance, "write_dataset")
+        self._wrap(lance.fragment, "write_fragments")
+        self._wrap(LanceDataset, "commit")
         self._wrap(MergeInsertBuilder, "execute")
         for name in ("delete", "update", "insert", "update_schema_metadata", "update_config", "cleanup_old_versions"):
             self._wrap(LanceDataset, name)

@@ -31,9 +31,11 @@ def make_room(folder: Path) -> None:
 
 
 def attempt(db: str, *steps: list[Any]) -> str:
-    """The error of a task; empty where there is none."""
+    """The error of a task; empty where there is none. It begins also where it cannot fit: others may fill a disk."""
+    from protvec import ingest
     from protvec.errors import DatabaseError
 
+    ingest.check_fits = lambda plan, store: None
     try:
         work(Task(db, list(steps), rows=ROWS))
     except DatabaseError as error:
@@ -51,6 +53,33 @@ def state(db: str) -> dict[str, Any]:
         "temporary": [path.name for path in Path(db).rglob("*") if path.name.startswith(".tmp") or "#" in path.name],
         "bytes": sum(path.stat().st_size for path in Path(db).rglob("*") if path.is_file()),
     }
+
+
+def refusal(fasta: str, db: str) -> dict[str, Any]:
+    """What ``Database.ingest`` says where there is no room, and what it leaves."""
+    import shutil
+
+    from _crash import open_database
+
+    from protvec import ingest
+    from protvec.errors import DatabaseError
+    from protvec.ingest.cost import check_fits
+
+    ingest.check_fits = check_fits
+    shutil.rmtree(db + "-few", ignore_errors=True)
+    make_room(Path(db).parent)
+    database = open_database(db + "-few")
+    leave(Path(db).parent, 900_000)
+    before = sorted(str(path) for path in Path(database.path).rglob("*"))
+    error = ""
+    try:
+        database.ingest(fasta, nucleotides_ok=True)
+    except DatabaseError as caught:
+        error = str(caught)
+    after = sorted(str(path) for path in Path(database.path).rglob("*"))
+    shutil.rmtree(database.path)
+    leave(Path(db).parent, 0)
+    return {"error": error, "changed": before != after}
 
 
 def command(*arguments: str) -> dict[str, Any]:
@@ -82,6 +111,7 @@ def main(folder: Path, fasta: str) -> dict[str, Any]:
     found["files left"] = sorted(path.name for path in folder.iterdir())
     note("deletion", attempt(db, ["delete", ["p1", "p2"]]))
     found["creation"] = attempt(str(folder / "new"), ingest)
+    found["library"] = refusal(fasta, db)
     found["cannot fit"] = command("ingest", fasta, "--db", str(folder / "newer"), "--model", "near")
     make_room(folder)
     note("deletion with room", attempt(db, ["delete", ["p1", "p2"]]))

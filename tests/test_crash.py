@@ -105,7 +105,7 @@ def test_killed_before_every_change_of_a_first_ingest(tmp_path: Path, first: str
 
 def test_killed_before_every_change_of_an_update(tmp_path: Path, first: str, second: str) -> None:
     calls = die_everywhere(tmp_path, [["ingest", first]], [["ingest", second, True]])
-    assert calls[:4] == ["execute", "execute", "execute", "delete"]  # the first is of the ledger
+    assert calls[:5] == ["execute", "write_fragments", "commit", "execute", "delete"]  # the first is of the ledger
     assert "delete" in calls
 
 

@@ -95,7 +95,11 @@ def test_an_ingest_that_cannot_fit_does_not_begin(found: dict[str, Any]) -> None
     refused = found["cannot fit"]
     assert refused["code"] == 1
     assert "this needs about" in refused["error"]
-    assert "0 bytes are free" in refused["error"]
+    assert "0.0 MB are free" in refused["error"]
+    library = found["library"]
+    assert "this needs about 1." in library["error"]
+    assert "MB, and 0.9 MB are free on that disk: make room" in library["error"]
+    assert not library["changed"]
 
 
 @pytest.fixture

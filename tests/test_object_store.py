@@ -116,6 +116,31 @@ def test_the_same_as_on_a_disk(url, options, tmp_path):
         assert facts["bytes"][table]["old"] < facts["bytes"][table]["total"]
 
 
+@pytest.mark.parametrize("name", ["all.parquet", "all.h5"])
+def test_import_there(url, options, tmp_path, name):
+    """A file of residues becomes a database in the store, and a second import changes nothing."""
+    import protvec
+    from protvec.exchange import export
+
+    url += name  # the cases would share it
+    local = Store.create(tmp_path / "db", data.space(), codec="float16")
+    data.write(local, data.numbered(0, 12))
+    export(local, tmp_path / name, level="residue")
+
+    def imported():
+        return protvec.import_file(tmp_path / name, url, model="tiny", residues="float16", storage_options=options)
+
+    first, second = imported(), imported()
+    assert (first.requested, first.added + first.reused, len(first.skipped)) == (12, 12, 0)
+    assert (second.requested, second.unchanged) == (12, 12)
+    there = Store.open(url, storage_options=options)
+    ids = [f"P{i:04d}" for i in range(12)]
+    here = local.residues(ids)
+    for id, array in there.residues(ids).items():
+        np.testing.assert_array_equal(array, here[id])
+    assert [finding for finding in check(there, full=True).findings if finding.level == "damage"] == []
+
+
 def test_check_and_repair_there(url, options):
     """A data file is taken away from both tables."""
     store = Store.create(url, data.space(), storage_options=options)

@@ -228,7 +228,7 @@ def _restored_but_killed(path, step):
         return call
 
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("_tag", "_revert", "merge", "_put_back"):
+        for name in ("_tag", "_revert", "insert", "_put_back"):
             patch.setattr(snapshots, name, counted(getattr(snapshots, name)))
         try:
             Store.open(path).restore("v1")

@@ -161,7 +161,10 @@ class TestIngest:
         (entry,) = db.log()
         assert (entry.state, entry.ended, entry.command) == ("killed", None, "ingest")
         assert entry.files[0].name == str(file)
+        assert [finding.code for finding in db.check().findings] == ["killed-run"]
         assert db.ingest(file).unchanged == 1
+        assert db.check().findings == [], "the next run closes it"
+        assert [(entry.state, entry.gained) for entry in db.log()] == [("done", 0), ("killed", 1)]
 
 
 class TestOtherCommands:

@@ -30,7 +30,7 @@ from protvec.cli.options import (
     open_store,
 )
 from protvec.cli.output import writing
-from protvec.errors import DatabaseError, DatabaseExistsError, InputError
+from protvec.errors import DatabaseExistsError, InputError
 
 if TYPE_CHECKING:
     from protvec.database import Database, Settings
@@ -226,6 +226,7 @@ def _show_plan(plan: Plan, db: str, *, new: bool) -> None:
 
 
 def _show_estimate(cost: Estimate, db: str) -> None:
+    from protvec.ingest import check_room
     from protvec.store import free_bytes
 
     free = free_bytes(db)
@@ -234,8 +235,7 @@ def _show_estimate(cost: Estimate, db: str) -> None:
         speed = f"about {duration(cost.seconds)} at {cost.residues_per_second:,.0f} residues/s, and "
     where = "in the object store" if free is None else f"on disk ({size(free)} free)"
     note(f"Estimate: {speed}{size(cost.bytes)} {where}")
-    if free is not None and cost.bytes > free:
-        raise DatabaseError(f"{db}: this needs about {size(cost.bytes)}, and {size(free)} are free on that disk")
+    check_room(db, cost.bytes)  # before a new database is made
 
 
 def show_report(report: Report) -> None:

@@ -47,6 +47,7 @@ class Changing(Core):
 
         Raises:
             FastaError: a file cannot be read, or two records with one id differ; nothing was stored.
+            DatabaseError: it will not fit on the disk (nothing was begun), or the disk or other writers fail it.
             IngestInterrupted: the observer asked to stop; it carries the report of what is stored.
         """
         from protvec import ingest
@@ -68,6 +69,7 @@ class Changing(Core):
         from protvec import ingest
 
         self.store.check_writable()  # before anything is embedded
+        ingest.check_fits(plan, self.store)
         encoder = self.encoder() if plan.distinct else None
         if encoder:
             self.store.note_precision(encoder.precision)

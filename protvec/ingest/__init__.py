@@ -6,7 +6,7 @@ same way, so a plan is a promise about an unchanged database, and a run is safe 
 
 from __future__ import annotations
 
-from protvec.ingest.cost import Estimate, estimate
+from protvec.ingest.cost import Estimate, check_fits, check_room, estimate
 from protvec.ingest.plan import Options, Plan, make_plan
 from protvec.ingest.report import Changed, Report, Skipped
 from protvec.ingest.runner import Observer, run
@@ -21,6 +21,8 @@ __all__ = [
     "Report",
     "Skipped",
     "Source",
+    "check_fits",
+    "check_room",
     "estimate",
     "make_plan",
     "open_sources",

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from protvec.engine.base import Embedding
     from protvec.ingest.records import Job, Options
     from protvec.ingest.report import Report
-    from protvec.store import Claims, LogEntry, Store
+    from protvec.store import Claims, LogEntry, Store, Stored
 
-COMMIT_BYTES = 128 * 2**20  # of float32 residue arrays held before a commit
+# Of encoded residue arrays held before a commit, twice what upkeep joins no further: an ingest is not rewritten.
+COMMIT_BYTES = 64 << 20
 COMMIT_ROWS = 2_000
 COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
 FIRST_SECONDS = 2.0  # until the first commit, doubled with each: another process at the same work is seen soon
@@ -37,17 +38,18 @@ class _Chunk:
 
     jobs: list[Job] = field(default_factory=list)
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    residues: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    residues: dict[str, Stored] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = COMMIT_SECONDS
     started: float = field(default_factory=time.monotonic)
 
-    def put(self, job: Job, embedding: Embedding | None) -> None:
+    def put(self, job: Job, vector: NDArray[np.float32] | None, residues: Stored | None) -> None:
         self.jobs.append(job)
-        if embedding is not None:
-            self.vectors[job.digest] = embedding.vector
-            self.residues[job.digest] = embedding.residues
-            self.bytes += embedding.residues.nbytes
+        if residues is not None:
+            self.residues[job.digest] = residues
+            self.bytes += residues.nbytes
+        if vector is not None:
+            self.vectors[job.digest] = vector
         elif job.vector is not None:
             self.vectors[job.digest] = job.vector
 
@@ -81,7 +83,10 @@ class Commits:
 
     def put(self, job: Job, embedding: Embedding | None) -> None:
         """Take a job, with its embedding where it is the one that embeds."""
-        self._chunk.put(job, embedding)
+        if embedding is None:
+            self._chunk.put(job, None, None)
+        else:  # encoded now: a commit's worth takes a quarter of the memory
+            self._chunk.put(job, embedding.vector, self._store.packed(job.digest, embedding.residues))
 
     def write(self) -> bool:
         """Commit what there is.
@@ -132,7 +137,7 @@ class Commits:
         return protein_table([job.row for job in jobs], np.stack([vectors[job.digest] for job in jobs]))
 
     @staticmethod
-    def _residues(chunk: _Chunk, jobs: list[Job]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    def _residues(chunk: _Chunk, jobs: list[Job]) -> Iterator[tuple[str, Stored]]:
         needed = {job.digest for job in jobs}
         return ((key, array) for key, array in chunk.residues.items() if key in needed)
 

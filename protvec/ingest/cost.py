@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from protvec.errors import DatabaseError
+from protvec.store import free_bytes
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from protvec.engine.base import Encoder
     from protvec.ingest.plan import Plan
+    from protvec.store import Store
 
 ROW_OVERHEAD = 64  # bytes of a row beside its text and its vector: lengths, offsets, validity
 WORTH_MEASURING = 30_000  # residues; a smaller ingest is done before an estimate would be read
@@ -44,6 +48,40 @@ def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence
     """
     rows = plan.rows * (4 * dimension + ROW_OVERHEAD) + plan.text_bytes
     return round(rows + plan.residues_to_embed * residue_bytes + plan.distinct * sequence_bytes)
+
+
+def check_room(path: str, needed: int) -> None:
+    """Refuse what will not fit on the disk, before anything is embedded.
+
+    Args:
+        path: The database, which need not be there yet; nothing is checked of an object store.
+        needed: Bytes.
+
+    Raises:
+        DatabaseError: Says how much is needed and how much there is.
+    """
+    free = free_bytes(path)
+    if free is not None and needed > free:
+        raise DatabaseError(
+            f"{path}: this needs about {_size(needed)}, and {_size(free)} are free on that disk: make room, "
+            "or take another disk or a smaller --residues codec"
+        )
+
+
+def check_fits(plan: Plan, store: Store) -> None:
+    """``check_room`` for what a plan adds to a database."""
+    needed = estimate_bytes(
+        plan,
+        dimension=store.space.dimension,
+        residue_bytes=store.bytes_per_residue,
+        sequence_bytes=store.bytes_per_sequence,
+    )
+    check_room(store.path, needed)
+
+
+def _size(count: int) -> str:
+    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
+    return f"{count / unit:,.1f} {name}"
 
 
 def estimate(

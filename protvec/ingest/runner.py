@@ -84,6 +84,7 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
             report.requested -= report.unaccounted
             raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
         _check(report, entry)
+    store.settle()
     return report
 
 

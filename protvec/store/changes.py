@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from protvec.store import layout
 from protvec.store.filters import in_lists
+from protvec.store.inserting import insert, remove_doubled
 from protvec.store.ledger import Ledger
 from protvec.store.reader import Reader
 from protvec.store.schema import METADATA_KEY, SCHEMA_VERSION, Description
-from protvec.store.sweep import forsaken
-from protvec.store.tables import commit, delete_rows, merge, present, read_keys
+from protvec.store.sweep import forsaken, is_exact, remove_temporary, repeated
+from protvec.store.tables import commit, delete_rows, present, read_keys
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
@@ -79,8 +80,14 @@ class Changes(Reader):
         self._take(description)
 
     def _sweep(self) -> int:
+        handles = self._newest()
+        for handle in handles:
+            remove_temporary(handle.uri)
         if not self._codec.keeps:
             return 0
+        if is_exact(*handles):
+            return 0
+        remove_doubled(handles[1], "digest", repeated(handles[1]))
         left = forsaken(*self._newest())
         if left:
             self._drop_orphans(left)
@@ -109,6 +116,5 @@ class Changes(Reader):
         for version in versions:
             if missing:
                 rows = read_keys(version, "digest", missing, residue_handle.schema.names)
-                if rows.num_rows:
-                    merge(residue_handle, "digest", rows.cast(residue_handle.schema), replace=False)
+                insert(residue_handle, "digest", rows.cast(residue_handle.schema).to_batches())
                 missing = sorted(set(missing) - set(rows["digest"].to_pylist()))

@@ -67,7 +67,8 @@ class Deleting(Changes):
     def sweep(self) -> int:
         """Remove the residues that a killed ``write`` or ``delete`` left without a protein.
 
-        Residues that another process is about to give a protein stay.
+        Residues that another process is about to give a protein stay. Half-written files that nobody has written to
+        for an hour go as well.
 
         Returns:
             The number of residue arrays removed.

@@ -8,9 +8,11 @@ therefore followed by ``fsync`` of what it wrote; the commit of ``proteins`` beg
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-_DIRECTORIES = ("data", "_deletions", "_indices", "_transactions", "_refs", "_versions")  # manifests last
+_DIRECTORIES = ("data", "_deletions", "_indices", "_transactions", "_refs", "_versions")
+_AT_ONCE = 4
 
 
 def files(uri: str) -> set[str]:
@@ -30,11 +32,15 @@ def sync(uri: str, known: set[str]) -> None:
     Raises:
         OSError: The disk did not take them.
     """
-    new = sorted(files(uri) - known, key=_rank)
-    for file in new:
-        _sync_file(file)
-    for folder in sorted({str(Path(file).parent) for file in new}):
-        sync_directory(folder)
+    new = files(uri) - known
+    manifests = {file for file in new if "_versions" in Path(file).parts}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a file system gathers what is asked for at once
+        for part in (new - manifests, manifests):  # a manifest comes after what it names
+            folders = {str(Path(file).parent) for file in part}
+            running = [pool.submit(_sync_file, file) for file in sorted(part)]
+            running += [pool.submit(sync_directory, folder) for folder in sorted(folders)]
+            for each in running:
+                each.result()
     if new and not known:  # a new table: its own name has to last too
         for folder in (uri, str(Path(uri).parent), str(Path(uri).parent.parent)):
             sync_directory(folder)
@@ -71,10 +77,6 @@ def _flush(descriptor: int) -> None:
 
 def _tops(uri: str) -> list[str]:
     return [str(Path(uri, name)) for name in _DIRECTORIES]
-
-
-def _rank(file: str) -> tuple[bool, str]:
-    return ("_versions" in Path(file).parts, file)
 
 
 def _is_local(uri: str) -> bool:

@@ -252,6 +252,11 @@ class Ledger:
         entry.state, entry.gained = "killed", gained
         self._save(entry)
 
+    def settle_all(self, killed: Sequence[LogEntry], more: int) -> None:
+        """Close the rows of runs that were killed; the last takes the rows of ``proteins`` that none accounts for."""
+        for entry in killed:
+            self.settle(entry, entry.gained + (more if entry is killed[-1] else 0))
+
     # -- reading ---------------------------------------------------------------------------------------------
 
     def entries(self, n: int | None = None) -> list[LogEntry]:

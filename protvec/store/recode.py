@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from protvec.errors import DatabaseError, QueryError
 from protvec.store.arrays import read_arrays
 from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence
+from protvec.store.encoding import encoded
 from protvec.store.filters import in_lists, quote
 from protvec.store.location import free_bytes
-from protvec.store.rows import encode
 from protvec.store.tables import delete_rows, read, update
 
 if TYPE_CHECKING:
@@ -121,8 +121,10 @@ def _recode(residues: LanceDataset, digests: list[str], codec: str, dimension: i
         for sql in in_lists("digest", digests):
             delete_rows(residues, sql)
         return
+    import pyarrow as pa
+
     arrays = read_arrays(residues, digests, dimension=dimension)
-    rows = encode(
+    rows = encoded(
         arrays.items(), CODECS[codec], dimension=dimension, expected=arrays.keys(), known=(), schema=residues.schema
     )
-    update(residues, "digest", rows)
+    update(residues, "digest", pa.Table.from_batches(rows, schema=residues.schema))

@@ -17,9 +17,10 @@ from protvec.errors import DatabaseError, QueryError, SnapshotNotFoundError
 from protvec.store import durable
 from protvec.store.codec import codec_named
 from protvec.store.filters import LANCE_ERRORS, brief
+from protvec.store.inserting import insert
 from protvec.store.near import near_names
 from protvec.store.schema import Description
-from protvec.store.tables import commit, merge, read, read_keys
+from protvec.store.tables import commit, read, read_keys
 from protvec.store.verify import growth
 
 if TYPE_CHECKING:
@@ -243,11 +244,11 @@ def _put_back(newest: Callable[[], Handles], snapshot: LanceDataset, version: in
 
 
 def _copy(source: LanceDataset, target: LanceDataset, digests: set[str]) -> None:
-    """Insert these residue arrays, unless they are there."""
+    """Insert these residue arrays, which a handle on the other table lacks."""
     ordered = sorted(digests)
     for start in range(0, len(ordered), _COPIED_AT_ONCE):
         rows = read_keys(source, "digest", ordered[start : start + _COPIED_AT_ONCE], target.schema.names)
-        merge(target, "digest", rows.cast(target.schema), replace=False)
+        insert(target, "digest", rows.cast(target.schema).to_batches())
 
 
 def _tag(handle: LanceDataset, name: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.store.filters import LANCE_ERRORS
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 # No commit takes longer than this between residues and proteins: what has waited longer, waits in vain.
 GRACE_SECONDS = 600.0
+_STALE_SECONDS = 3600.0
 _VERSIONS = 100  # of proteins that are looked at for former owners
 
 
@@ -42,14 +44,44 @@ def forsaken(proteins: LanceDataset, residues: LanceDataset) -> list[str]:
     return sorted(found)
 
 
+def remove_temporary(uri: str) -> int:
+    """Remove what killed writers left half-written of a table on a local disk; how many files.
+
+    Lance writes a file under a name that begins with ``.tmp``, without a pause, and renames it. One that nobody has
+    written to for an hour has nobody who will. (A writer that was asleep for so long, with its machine, fails to
+    rename it, and says so.)
+    """
+    removed = 0
+    for file in [] if "://" in uri else Path(uri, "data").glob(".tmp*"):
+        with contextlib.suppress(OSError):  # another process is at it as well
+            if time.time() - file.stat().st_mtime > _STALE_SECONDS:
+                file.unlink()
+                removed += 1
+    return removed
+
+
+def is_exact(proteins: LanceDataset, residues: LanceDataset) -> bool:
+    """Whether there are as many residue arrays as sequences: the usual case, and quickly seen."""
+    import pyarrow.compute as pc
+
+    return bool(residues.count_rows() == pc.count_distinct(_digests(proteins)).as_py())
+
+
+def repeated(residues: LanceDataset) -> list[str]:
+    """Digests of residues that are there twice: a process was killed that had just inserted them beside another."""
+    import pyarrow.compute as pc
+
+    counts = pc.value_counts(_digests(residues))
+    return list(counts.filter(pc.greater(counts.field("counts"), 1)).field("values").to_pylist())
+
+
 def orphans(proteins: LanceDataset, residues: LanceDataset) -> set[str]:
     """Digests of residues that no protein has."""
     import pyarrow.compute as pc
 
-    owned = pc.unique(_digests(proteins))
-    if residues.count_rows() == len(owned):
-        return set()  # the usual case; residues that are missing are not looked for here
-    kept = _digests(residues)
+    if is_exact(proteins, residues):
+        return set()  # residues that are missing are not looked for here
+    owned, kept = pc.unique(_digests(proteins)), _digests(residues)
     return set(kept.filter(pc.invert(pc.is_in(kept, value_set=owned))).to_pylist())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError
@@ -14,10 +13,11 @@ from protvec.store.tables import commit, latest
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from lance import LanceDataset
+    from lance import LanceDataset, LanceFragment
 
-# Fragments of at least this many rows are compact: they are not rewritten again but to drop deleted rows. That
-# bounds the work. 1,024 residue arrays of 400 x 768 are 320 MB in int8, 630 MB in float16.
+# Fragments of at least this many bytes, or of this many rows, are compact: they are not rewritten again but to drop
+# deleted rows. That bounds the work. An ingest writes larger ones from the start (``ingest.commits``), where it can.
+_COMPACT_BYTES = 32 << 20
 _ROWS_PER_FRAGMENT = {"proteins": 16_384, "residues": 1_024, "ledger": 1_024}
 _BATCH_ROWS = {"proteins": 1_024, "residues": 32, "ledger": 64}
 # One commit rewrites at most about this many compact fragments: a kill or a conflict undoes no more than that.
@@ -26,6 +26,9 @@ _FRAGMENTS_AT_ONCE = 4
 # 1/64 of a compact one, 8 of less than 1/8, 8 of less than a compact one. So a row is rewritten three times at most,
 # however it came in, and there are never many fragments.
 _SIZES = ((64, 16), (8, 8), (1, 8))
+# The files of joined fragments stay for an hour beside the new ones. Of the largest size, so much is joined that these
+# are no more than this part of the table, or so many bytes; the rest waits for a later hour.
+_SPARE, _SPARE_BYTES = 0.05, 32 << 20
 # Of a fragment's rows: with more deleted, it is rewritten; less when somebody asks for a compaction.
 _DELETED, _DELETED_BY_HAND = 0.1, 0.01
 # Versions between two clean-ups that nobody asked for.
@@ -37,7 +40,8 @@ KEEP_SECONDS = 3600.0
 
 def compact(dataset: LanceDataset, name: str, *, keep_seconds: float) -> None:
     """Join small fragments, drop deleted rows, and remove versions older than ``keep_seconds``."""
-    while _join(dataset, name, _ROWS_PER_FRAGMENT[name], deleted=_DELETED_BY_HAND):
+    rows = _compact_rows(dataset, name)
+    while _join(dataset, name, rows, deleted=_DELETED_BY_HAND, most=_FRAGMENTS_AT_ONCE * rows):
         pass
     clean(dataset, keep_seconds=keep_seconds)
 
@@ -53,7 +57,7 @@ def maintain(dataset: LanceDataset, name: str, *, since: int | None) -> None:
     since = dataset.version - 4 if since is None else since  # an ingest makes two to four
     for size in _due(dataset, name):
         if _has_room(dataset, size):
-            _join(dataset, name, size, deleted=_DELETED)
+            _join(dataset, name, size, deleted=_DELETED, most=_most(dataset, name, size))
     if latest(dataset).version // _VERSIONS > since // _VERSIONS:
         clean(dataset, keep_seconds=KEEP_SECONDS)
 
@@ -70,9 +74,9 @@ def clean(dataset: LanceDataset, *, keep_seconds: float) -> None:
 def _due(dataset: LanceDataset, name: str) -> list[int]:
     """The sizes, in rows, below which there are enough fragments to join."""
     fragments = [fragment.metadata for fragment in dataset.get_fragments()]
-    due, smallest = [], 0
+    due, smallest, compact_rows = [], 0, _compact_rows(dataset, name)
     for part, enough in _SIZES:
-        size = max(2, _ROWS_PER_FRAGMENT[name] // part)
+        size = max(2, compact_rows // part)
         if sum(smallest <= each.num_rows < size for each in fragments) >= enough:
             due.append(size)
         smallest = size
@@ -81,29 +85,46 @@ def _due(dataset: LanceDataset, name: str) -> list[int]:
     return due
 
 
+def _compact_rows(dataset: LanceDataset, name: str) -> int:
+    """The rows of a compact fragment, at the table's own bytes a row."""
+    fragments = dataset.get_fragments()
+    rows = sum(fragment.metadata.physical_rows for fragment in fragments)
+    size = sum(_live_bytes(fragment) for fragment in fragments)
+    return int(max(2, min(_ROWS_PER_FRAGMENT[name], _COMPACT_BYTES * rows // max(1, size))))
+
+
+def _most(dataset: LanceDataset, name: str, rows: int) -> int:
+    """How many rows may be rewritten to join fragments smaller than that; those of the largest size in moderation."""
+    compact_rows = _compact_rows(dataset, name)
+    if rows < compact_rows:
+        return _FRAGMENTS_AT_ONCE * compact_rows
+    taken = sizes(dataset)
+    live = taken["total"] - taken["old"]
+    left = max(_SPARE_BYTES, _SPARE * live) - taken["old"]
+    return int(dataset.count_rows() * left / max(1, live))
+
+
+def _live_bytes(fragment: LanceFragment) -> int:
+    return sum(file.file_size_bytes or 0 for file in fragment.data_files())
+
+
 def _has_room(dataset: LanceDataset, rows: int) -> bool:
     """Whether fragments smaller than that fit on the disk a second time: the old ones stay for an hour."""
     if "://" in dataset.uri:
         return True
     small = [fragment for fragment in dataset.get_fragments() if fragment.metadata.num_rows < rows]
-    needed = sum(_size(Path(dataset.uri, "data", file.path)) for each in small for file in each.data_files())
-    return shutil.disk_usage(dataset.uri).free > 2 * needed
+    return shutil.disk_usage(dataset.uri).free > 2 * sum(map(_live_bytes, small))
 
 
-def _size(file: Path) -> int:
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:  # another process cleaned up meanwhile
-        return 0
-
-
-def _join(dataset: LanceDataset, name: str, rows: int, *, deleted: float) -> bool:
-    """Join fragments smaller than so many rows, for one commit's worth of work; whether there were any."""
+def _join(dataset: LanceDataset, name: str, rows: int, *, deleted: float, most: int) -> bool:
+    """Join fragments smaller than ``rows``, of ``most`` rows together; whether there were any."""
+    if most < 2:
+        return False
 
     def change(target: LanceDataset) -> bool:
         done = target.optimize.compact_files(
             target_rows_per_fragment=rows,
-            max_source_rows=_FRAGMENTS_AT_ONCE * max(rows, _ROWS_PER_FRAGMENT[name]),
+            max_source_rows=most,
             materialize_deletions_threshold=deleted,
             batch_size=_BATCH_ROWS[name],
             num_threads=1,

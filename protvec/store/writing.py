@@ -6,7 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from protvec.store.changes import Changes
-from protvec.store.rows import encode, prepare
+from protvec.store.encoding import encoded, packed
+from protvec.store.inserting import insert
+from protvec.store.rows import prepare
 from protvec.store.schema import Description
 from protvec.store.tables import merge_counted, present, read_keys
 from protvec.store.verify import check_commit, left_alone
@@ -80,6 +82,14 @@ class Writing(Changes):
             self._newest()
             return alone
 
+    def packed(self, digest: str, array: NDArray[np.float32]) -> Stored | None:
+        """A residue array as this database would store it, for ``write``; None where it keeps none.
+
+        Raises:
+            DatabaseError: A value that the codec cannot hold.
+        """
+        return packed(digest, array, self._codec)
+
     def note_precision(self, precision: str) -> None:
         """Record the arithmetic that the first vectors are made in; once it is recorded, it stays.
 
@@ -103,7 +113,7 @@ class Writing(Changes):
 
         Not the newest: another process may have removed some by then.
         """
-        rows = encode(
+        rows = encoded(
             residues,
             self._codec,
             dimension=self.space.dimension,
@@ -111,4 +121,5 @@ class Writing(Changes):
             known=present(handle, "digest", digests),
             schema=handle.schema,
         )
-        return (handle, merge_counted(handle, "digest", rows, replace=False).own) if rows.num_rows else (handle,)
+        own = insert(handle, "digest", rows)
+        return (handle,) if own is None else (handle, own)

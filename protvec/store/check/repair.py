@@ -303,10 +303,8 @@ class _Mender:
             dropped = sum(drop_fragment(table, fragment, storage) for fragment, _ in _fragments_of(table, finding))
             self._done(finding, f"{dropped} runs lost", [finding.ids[0]])
         elif finding.code == "killed-run":
-            *others, last = ledger.accounts().killed
-            for each in others:
-                ledger.settle(each, each.gained)
-            ledger.settle(last, last.gained + rows - ledger.accounts().gained)
+            accounts = ledger.accounts()
+            ledger.settle_all(accounts.killed, rows - accounts.gained)
             self._done(finding, f"{finding.count} killed runs closed")
         elif finding.code == "ledger-count":
             more = rows - ledger.accounts().gained

@@ -25,11 +25,11 @@ def codec_named(name: str) -> Codec:
     return CODECS[name]
 
 
-def bytes_per_residue(codec: str, dimension: int) -> float:
+def bytes_per_residue(codec: str, dimension: int) -> int:
     """What a residue takes in a codec, for estimates of disk space."""
     return codec_named(codec).bytes_per_residue(dimension)
 
 
-def bytes_per_sequence(codec: str, dimension: int) -> float:
+def bytes_per_sequence(codec: str, dimension: int) -> int:
     """What an array takes in a codec beside its residues, whatever its length: its scales."""
     return codec_named(codec).bytes_per_sequence(dimension)

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
+
+# Arrays are worked on in blocks of rows of this many values: what lies between two steps stays in a processor's cache.
+_BLOCK = 32 * 1024
 
 
 class Codec(ABC):
@@ -27,20 +32,33 @@ class Codec(ABC):
     tolerance: float
 
     @abstractmethod
-    def bytes_per_residue(self, dimension: int) -> float:
+    def bytes_per_residue(self, dimension: int) -> int:
         """What a residue of that many dimensions takes."""
 
-    def bytes_per_sequence(self, dimension: int) -> float:  # noqa: ARG002 - for the codecs that have scales
+    def bytes_per_sequence(self, dimension: int) -> int:  # noqa: ARG002 - for the codecs that have scales
         """What an array takes beside its residues: its scales, where there are any."""
-        return 0.0
+        return 0
 
     @abstractmethod
-    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
-        """The bytes of ndarray, shape=(L, D), dtype=float32, and of its scales where the codec has any.
+    def encode_into(self, residues: NDArray[np.float32], data: NDArray[np.uint8], scales: NDArray[np.uint8]) -> None:
+        """Fill two pieces of memory with the bytes of an array and of its scales.
+
+        Args:
+            residues: ndarray, shape=(L, D), dtype=float32.
+            data: ndarray, shape=(L x bytes_per_residue,).
+            scales: ndarray, shape=(bytes_per_sequence,).
 
         Raises:
             OverflowError: A value is not finite, or is beyond what the codec holds.
         """
+
+    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
+        """``encode_into``, into new memory; None where the codec has no scales."""
+        length, dimension = residues.shape
+        data = np.empty(length * self.bytes_per_residue(dimension), np.uint8)
+        scales = np.empty(self.bytes_per_sequence(dimension), np.uint8)
+        self.encode_into(residues, data, scales)
+        return data.tobytes(), scales.tobytes() or None
 
     @abstractmethod
     def decode(
@@ -73,3 +91,9 @@ def refuse_beyond(largest: float, limit: float, name: str) -> None:
     """
     if not largest <= limit:  # also true of NaN
         raise OverflowError(f"a residue value of {largest:.6g} does not fit {name} (up to {limit:.6g})")
+
+
+def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Slices of rows that together are all."""
+    rows = max(1, _BLOCK // max(1, shape[1]))
+    return (slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows))

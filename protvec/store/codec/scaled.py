@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.store.codec.base import Codec, refuse_beyond
+from protvec.store.codec.base import Codec, blocks, refuse_beyond
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
-# Rows are worked on in blocks of this many values, which stay in a processor's cache.
-_BLOCK = 128 * 1024
 # Of values: the range of a channel, and its squares' sum in ``mean_slack``, stay finite in float32.
 _LARGEST = 1e15
 _TINY = float(np.finfo(np.float32).tiny)
@@ -31,9 +30,9 @@ class _Scaled(Codec):
     # of a channel. A single value in L is sqrt(L) times the root mean square: true up to L = 100,000.
     tolerance = 1e-4
 
-    def bytes_per_sequence(self, dimension: int) -> float:
+    def bytes_per_sequence(self, dimension: int) -> int:
         """See ``Codec``: a step and an offset for each channel, float32."""
-        return 8.0 * dimension
+        return 8 * dimension
 
 
 class Int8(_Scaled):
@@ -41,14 +40,16 @@ class Int8(_Scaled):
 
     name = "int8"
 
-    def bytes_per_residue(self, dimension: int) -> float:
+    def bytes_per_residue(self, dimension: int) -> int:
         """See ``Codec``."""
-        return float(dimension)
+        return dimension
 
-    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
-        """See ``Codec.encode``."""
-        codes, scales = _quantised(residues, 256, self.name)
-        return codes.tobytes(), scales.tobytes()
+    def encode_into(self, residues: NDArray[np.float32], data: NDArray[np.uint8], scales: NDArray[np.uint8]) -> None:
+        """See ``Codec.encode_into``."""
+        codes = data.reshape(residues.shape)
+        with _Quantised(residues, 256, scales, self.name) as quantised:
+            for rows in blocks(residues.shape):
+                np.copyto(codes[rows], quantised(rows), casting="unsafe")
 
     def decode(
         self,
@@ -62,9 +63,11 @@ class Int8(_Scaled):
         codes = np.frombuffer(data, np.uint8).reshape(length, -1)
         step, offset = _read_scales(scales)
         out = np.empty(codes.shape, np.float32) if out is None else out
-        for rows in _blocks(codes.shape):
-            np.multiply(codes[rows], step, out=out[rows])
-            out[rows] += offset
+        for rows in blocks(codes.shape):
+            part = out[rows]
+            np.copyto(part, codes[rows])
+            part *= step
+            part += offset
         return out
 
 
@@ -77,17 +80,23 @@ class Int4(_Scaled):
 
     name = "int4"
 
-    def bytes_per_residue(self, dimension: int) -> float:
+    def bytes_per_residue(self, dimension: int) -> int:
         """See ``Codec``."""
-        return float((dimension + 1) // 2)
+        return (dimension + 1) // 2
 
-    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
-        """See ``Codec.encode``."""
-        codes, scales = _quantised(residues, 16, self.name)
-        half = (codes.shape[1] + 1) // 2
-        packed = codes[:, :half].copy()
-        packed[:, : codes.shape[1] - half] |= codes[:, half:] << 4
-        return packed.tobytes(), scales.tobytes()
+    def encode_into(self, residues: NDArray[np.float32], data: NDArray[np.uint8], scales: NDArray[np.uint8]) -> None:
+        """See ``Codec.encode_into``."""
+        length, dimension = residues.shape
+        half = (dimension + 1) // 2
+        packed = data.reshape(length, half)
+        with _Quantised(residues, 16, scales, self.name) as quantised:
+            for rows in blocks(residues.shape):
+                codes = quantised(rows).astype(np.uint8)
+                high = codes[:, half:]
+                high <<= 4
+                high |= codes[:, : dimension - half]
+                packed[rows, : dimension - half] = high
+                packed[rows, dimension - half :] = codes[:, dimension - half : half]
 
     def decode(
         self,
@@ -102,30 +111,48 @@ class Int4(_Scaled):
         step, offset = _read_scales(scales)
         out = np.empty((length, len(step)), np.float32) if out is None else out
         half = packed.shape[1]
-        for rows in _blocks(out.shape):
-            np.multiply(packed[rows] & 15, step[:half], out=out[rows, :half])
-            np.multiply(packed[rows, : len(step) - half] >> 4, step[half:], out=out[rows, half:])
-            out[rows] += offset
+        for rows in blocks(out.shape):
+            part = out[rows]
+            np.copyto(part[:, :half], packed[rows] & 15)
+            np.copyto(part[:, half:], packed[rows, : len(step) - half] >> 4)
+            part *= step
+            part += offset
         return out
 
 
-def _quantised(residues: NDArray[np.float32], levels: int, name: str) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """Codes from 0 to ``levels - 1``, shape=(L, D), and the step and the offset of each channel, shape=(2, D)."""
-    low, high = residues.min(axis=0), residues.max(axis=0)
-    refuse_beyond(float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0)), _LARGEST, name)
-    step = (high - low) / np.float32(levels - 1)
-    step[step < _TINY] = 0  # a constant channel: every code is 0, and the offset is its value
-    inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
-    codes = np.empty(residues.shape, np.uint8)
-    total = np.zeros(len(step), np.float64)
-    for rows in _blocks(residues.shape):
-        block = residues[rows] - low
-        block *= inverse
-        np.rint(block, out=block)
-        total += block.sum(axis=0)  # whole numbers, exact in float32
-        codes[rows] = block
-    offset = (residues.sum(axis=0, dtype=np.float64) - step * total) / len(residues)
-    return codes, np.stack([step, offset.astype(np.float32)]).astype("<f4", copy=False)
+class _Quantised:
+    """The codes of an array, block by block, and at the end its scales.
+
+    The offset is the channel's lowest value plus what rounding took away, in the mean: so the mean is kept.
+    """
+
+    def __init__(self, residues: NDArray[np.float32], levels: int, scales: NDArray[np.uint8], name: str) -> None:
+        """Refuses an array that the codec cannot hold."""
+        self._residues = residues
+        self._low = low = residues.min(axis=0)
+        high = residues.max(axis=0)
+        refuse_beyond(float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0)), _LARGEST, name)
+        self._step = step = (high - low) / np.float32(levels - 1)
+        step[step < _TINY] = 0  # a constant channel: every code is 0, and the offset is its value
+        self._inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
+        self._scales = scales.view("<f4").reshape(2, -1)
+        self._lost = np.zeros(len(step), np.float64)  # in steps
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __call__(self, rows: slice) -> NDArray[np.float32]:
+        """The codes of these rows, whole numbers."""
+        exact = self._residues[rows] - self._low
+        exact *= self._inverse
+        codes: NDArray[np.float32] = np.rint(exact)
+        exact -= codes
+        self._lost += exact.sum(axis=0)
+        return codes
+
+    def __exit__(self, *_: object) -> None:
+        self._scales[0] = self._step
+        self._scales[1] = self._low + self._step * (self._lost / max(1, len(self._residues)))
 
 
 def _read_scales(scales: bytes | memoryview | None) -> NDArray[np.float32]:
@@ -133,9 +160,3 @@ def _read_scales(scales: bytes | memoryview | None) -> NDArray[np.float32]:
     if scales is None:
         raise ValueError("the scales of the residues are missing")
     return np.frombuffer(scales, "<f4").reshape(2, -1)
-
-
-def _blocks(shape: tuple[int, ...]) -> list[slice]:
-    """Slices of rows that together are all."""
-    rows = max(1, _BLOCK // max(1, shape[1]))
-    return [slice(start, start + rows) for start in range(0, shape[0], rows)]

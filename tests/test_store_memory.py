@@ -119,6 +119,14 @@ def test_follows_what_is_written_deleted_and_compacted(
         assert [table.to_pylist() for table in many] == [table.to_pylist() for table in one]
 
 
+def test_many_queries_of_an_emptied_database_find_nothing(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    put(store, {}, {f"P{i}": vector(i) for i in range(10)})
+    store.delete(where="taxid < 100")
+    found = list(store.search_many(np.stack([vector(1), vector(2)]), k=3))
+    assert [table.num_rows for table in found] == [0, 0]
+
+
 def test_a_restore_brings_back_what_was_deleted(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     shelf: Shelf = {}

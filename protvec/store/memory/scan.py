@@ -76,6 +76,9 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
         k: How many at most for each.
         allowed: The rows that may be found; None for all.
     """
+    if not len(rows):
+        none = np.zeros(0, np.intp)
+        return _ranked(rows, queries, none, none, k)
     directions = np.stack([_unit(query) for query in queries])
     margin = np.float32(2 * _slack(queries.shape[1]))
     best = np.full(len(queries), -np.inf, np.float32)  # not above the k-th best score of each

@@ -50,6 +50,7 @@ def embedded(sequences: Sequence[str], cache: Path | None, name: str) -> NDArray
     encoder = settings.encoder(settings.checkpoint())
     vectors = np.stack([each.vector for each in embed(encoder, sequences)])
     if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
         np.save(file, vectors)
     return vectors
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from protvec.store.addresses import looked_for
 from protvec.store.codec import codec_named
 from protvec.store.filters import in_lists
-from protvec.store.tables import row_addresses, stream, take_addresses
+from protvec.store.tables import stream, take_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lance import LanceDataset
     from numpy.typing import NDArray
+
+    from protvec.store.addresses import Addresses
 
     Arrays = dict[str, NDArray[np.float32]]
     Row = tuple[str, str, int, pa.Buffer | None, pa.Buffer]  # digest, codec, length, scales, data
@@ -48,10 +51,18 @@ _LARGE_PAGE = 2 << 20
 _THREADS = min(4, os.cpu_count() or 1)
 
 
-def read_arrays(dataset: LanceDataset, digests: Sequence[str], *, dimension: int) -> Arrays:
-    """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each."""
-    found = [row_addresses(dataset, where) for where in in_lists("digest", digests)]
-    rows = np.concatenate(found or [np.empty(0, np.uint64)])
+def read_arrays(
+    dataset: LanceDataset, digests: Sequence[str], *, dimension: int, addresses: Addresses | None = None
+) -> Arrays:
+    """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each.
+
+    Args:
+        dataset: A handle on ``residues``.
+        digests: Which, all different.
+        dimension: D.
+        addresses: Knows where they are, for who reads again and again.
+    """
+    rows = addresses.find(dataset, digests) if addresses else looked_for(dataset, digests)
     chunks = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
     with ThreadPoolExecutor(_THREADS) as pool:
         parts = pool.map(lambda chunk: _taken(dataset, chunk, dimension), chunks)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from protvec.errors import QueryError
+from protvec.store.addresses import Addresses
 from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_arrays, record_batch
 from protvec.store.columns import kind_of, user_columns
 from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from protvec.store.location import Location
+    from protvec.store.schema import Description
     from protvec.store.view import Handles
 
 # Between looks for residues that another process is just putting back (``Changes._restore``), in seconds.
@@ -30,6 +33,13 @@ _PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8)
 
 class Reader(Texts):
     """What can be read of a database; ``Store`` opens and writes it, and describes the attributes."""
+
+    def __init__(
+        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+    ) -> None:
+        """As ``View``."""
+        super().__init__(location, description, handles, seconds=seconds, at=at)
+        self._addresses = Addresses()
 
     def residues(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Per-residue arrays by id, many in one read.
@@ -68,7 +78,9 @@ class Reader(Texts):
         """
         handle, residue_handle = handles
         digests = self._get(handle, ids, ["digest"])["digest"].to_pylist()
-        return digests, read_arrays(residue_handle, sorted(set(digests)), dimension=self.space.dimension)
+        return digests, read_arrays(
+            residue_handle, sorted(set(digests)), dimension=self.space.dimension, addresses=self._addresses
+        )
 
     def iter_residues(self, *, where: str | None = None, batch_size: int = 32) -> Iterator[Residues]:
         """Residues of all proteins, or of those of a filter, in bounded memory and in no order.

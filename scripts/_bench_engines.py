@@ -131,7 +131,7 @@ class LanceDB(Engine):
             self.table.create_index(metric="cosine")
 
     def search(self, query: NDArray[np.float32], k: int, filtered: bool = False) -> list[int]:
-        asked = self.table.search(query).distance_type("cosine").limit(k).select(["row"])
+        asked = self.table.search(query).distance_type("cosine").limit(k).select(["row", "_distance"])
         if filtered:
             asked = asked.where(f"taxid = {GROUP}")
         return asked.to_arrow()["row"].to_pylist()

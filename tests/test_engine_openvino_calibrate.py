@@ -16,7 +16,7 @@ from protvec.engine.openvino.device import core, properties
 from protvec.engine.openvino.graph import T5Graph
 from protvec.engine.openvino.rounding import compensated, feedback, nearest
 from protvec.engine.openvino.shape import Shape
-from protvec.engine.openvino.weights import Weights, linear_names
+from protvec.engine.openvino.weights import Weights, attention, feed_forward
 from protvec.models import TokenTable, find
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def test_every_matrix_has_a_mean_input(tmp_path: Path) -> None:
         shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
         better = calibrate.calibrate(shape, weights, _observe(checkpoint, shape, weights), group=16)
         for layer in range(shape.layers):
-            for name, (_, inputs) in linear_names(shape, layer).items():
+            for name, (_, inputs) in _matrices(shape, layer).items():
                 assert better.means[name].shape == (inputs,)
 
 
@@ -77,7 +77,7 @@ def test_what_is_observed_is_what_the_matrix_is_fed_with(tmp_path: Path) -> None
 
     checkpoint = find(write_t5(tmp_path / "model"))
     shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
-    name = next(iter(linear_names(shape, 0)))
+    name = next(iter(_matrices(shape, 0)))
     seen = _observe(checkpoint, shape, weights)[name]
     table = TokenTable.from_checkpoint(checkpoint)
     ids = np.concatenate([table.encode(sequence) for sequence in calibrate.proteins()])
@@ -171,7 +171,7 @@ def test_matrices_that_share_inputs_are_rounded_with_them(tmp_path: Path) -> Non
     checkpoint = find(write_t5(tmp_path / "model"))
     shape, weights = Shape.read(checkpoint.directory), Weights(checkpoint)
     better = calibrate.calibrate(shape, weights, _observe(checkpoint, shape, weights), group=16)
-    for name, size in linear_names(shape, 0).items():
+    for name, size in _matrices(shape, 0).items():
         matrix = better.get(name, size)
         stored, _, shift = better.quantise(name, matrix)
         assert (stored != nearest(matrix)[0]).any()
@@ -257,3 +257,15 @@ def test_the_proteins_observed_are_not_those_measured() -> None:
     observed = calibrate.proteins()
     assert len(observed) == 10
     assert not set(observed) & set(probe())
+
+
+def _matrices(shape: Shape, layer: int) -> dict[str, tuple[int, int]]:
+    """Matrices of one layer by name, with their shapes (out, in)."""
+    inner = shape.heads * shape.d_kv
+    dense = f"{feed_forward(layer)}.DenseReluDense"
+    names = {f"{attention(layer)}.SelfAttention.{x}.weight": (inner, shape.d_model) for x in "qkv"}
+    names[f"{attention(layer)}.SelfAttention.o.weight"] = (shape.d_model, inner)
+    for name in ("wi_0", "wi_1") if shape.gated else ("wi",):
+        names[f"{dense}.{name}.weight"] = (shape.d_ff, shape.d_model)
+    names[f"{dense}.wo.weight"] = (shape.d_model, shape.d_ff)
+    return names

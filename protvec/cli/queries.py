@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from protvec.cli.layout import Answer
 from protvec.cli.partial import Progress, chained
 from protvec.errors import InputError, QueryError
+from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -170,7 +171,7 @@ class Stored:
         left = rest(((id, id) for id in self._ids), done)
         while block := list(islice(left, _BLOCK)):
             rows = self._database.store.get(block, columns=["vector", *options.facts])
-            vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(len(block), -1)
+            vectors = matrix_of(rows["vector"])
             facts = rows.select(list(options.facts)).to_pylist() if options.facts else [{}] * len(block)
             exclude = block if options.exclude_self else None
             answers = self._against.search_vectors(vectors, names=block, exclude=exclude, **options.of_hits())

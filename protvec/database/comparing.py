@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from protvec.database.core import Core
 from protvec.errors import QueryError
-from protvec.store import quote
+from protvec.store import both, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class Comparing(Core):
             raise QueryError("say what to compare with: another database, or two datasets of this one")
         if datasets is not None:
             self._check_datasets(datasets)
-            where, other_where = (_both(f"dataset = {quote(name)}", where) for name in datasets)
+            where, other_where = (both(where, f"dataset = {quote(name)}") for name in datasets)
         options = Options(
             query_where=where,
             target_where=other_where,
@@ -84,7 +84,3 @@ class Comparing(Core):
             if name not in there:
                 known = f"there are {', '.join(there)}" if there else "none of its proteins has a dataset"
                 raise QueryError(f"{self.path} has no dataset {name!r}: {known}")
-
-
-def _both(condition: str, where: str | None) -> str:
-    return condition if where is None else f"{condition} AND ({where}\n)"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from protvec.errors import QueryError
+from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
 
@@ -63,8 +63,6 @@ class Protein:
 
 def proteins_of(table: pa.Table) -> list[Protein]:
     """Rows of the store with all their columns, as proteins."""
-    vectors = table["vector"].combine_chunks()
-    matrix = np.asarray(vectors.values.to_numpy(zero_copy_only=False), dtype=np.float32)
-    matrix = matrix.reshape(len(table), -1) if len(table) else matrix
+    vectors = matrix_of(table["vector"])
     rows = table.drop_columns(["vector"]).to_pylist()
-    return [Protein(row.pop("id"), row.pop("sequence"), vector, row) for row, vector in zip(rows, matrix, strict=True)]
+    return [Protein(row.pop("id"), row.pop("sequence"), vector, row) for row, vector in zip(rows, vectors, strict=True)]

@@ -11,7 +11,7 @@ from protvec.exchange.absorb import Absorber
 from protvec.exchange.batches import Batch
 from protvec.exchange.report import Moved
 from protvec.exchange.target import Target, making
-from protvec.store import CODECS, InputFile
+from protvec.store import CODECS, InputFile, matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -61,7 +61,7 @@ class StoreSource:
             yield Batch(
                 table.select(["id", *(field.name for field in self.fields)]),
                 list(range(place, place + table.num_rows)),
-                table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.dimension),
+                matrix_of(table["vector"]),
                 table["length"].to_pylist(),
                 None if self.level == "protein" else self._reading(digests),
             )

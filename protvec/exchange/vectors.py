@@ -55,7 +55,6 @@ class VectorFile:
             SpaceMismatchError: it says that they are of another model.
         """
         self.name = str(path)
-        self._dimension = space.dimension
         self._array, self._source = None, None
         dimension: int
         if not Path(path).is_file():

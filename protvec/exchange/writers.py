@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from protvec.errors import ExchangeError
+from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +47,7 @@ class Part:
     @property
     def vectors(self) -> NDArray[np.float32]:
         """ndarray, shape=(N, D), dtype=float32."""
-        column = self.table["vector"].combine_chunks()
-        matrix: NDArray[np.float32] = column.flatten().to_numpy().reshape(len(column), -1)
-        return matrix
+        return matrix_of(self.table["vector"])
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.search.hits import EVIDENCE, Hits
-from protvec.store import IndexUse, cosines
+from protvec.store import IndexUse, cosines, matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,8 +116,7 @@ class _Matching:
     def of(cls, view: Reader, text: str, wanted: Wanted, depth: int) -> _Matching:
         found = view.find_text(text, k=depth, where=wanted.where, columns=["vector"])
         scores = dict(zip(found.ranking["id"].to_pylist(), found.ranking["score"].to_pylist(), strict=True))
-        flat = np.asarray(found.table["vector"].combine_chunks().flatten(), np.float32)
-        return cls(_ranks(scores), found.table["id"].to_pylist(), flat.reshape(-1, view.space.dimension))
+        return cls(_ranks(scores), found.table["id"].to_pylist(), matrix_of(found.table["vector"]))
 
 
 @dataclass(frozen=True)

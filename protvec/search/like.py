@@ -9,7 +9,7 @@ import numpy as np
 
 from protvec.errors import QueryError
 from protvec.search.nearest import search_vector
-from protvec.store import quote
+from protvec.store import matrix_of, quote
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,8 +41,7 @@ def search_like(store: Reader, ids: Sequence[str], unlike: Sequence[str], wanted
     _check(ids, unlike)
     view = store.pinned()
     named = [*ids, *unlike]
-    column = view.get(named, columns=["vector"])["vector"].combine_chunks()
-    vectors = np.asarray(column.flatten(), np.float32).reshape(len(named), -1)
+    vectors = matrix_of(view.get(named, columns=["vector"])["vector"])
     mean = direction(vectors[: len(ids)], vectors[len(ids) :])
     others = wanted.limited_to(f"id NOT IN ({', '.join(map(quote, named))})")
     return search_vector(view, mean, others, query=_name(ids, unlike))

@@ -11,6 +11,7 @@ import numpy as np
 from protvec.errors import FilterError, QueryError
 from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
+from protvec.store import both
 from protvec.store.text import parse_text
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Wanted:
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""
-        return replace(self, where=f"({self.where}\n) AND {condition}" if self.where else condition)
+        return replace(self, where=both(self.where, condition))
 
 
 def check(
@@ -71,8 +72,7 @@ def check(
     """
     if k < 1:
         raise QueryError(f"k is {k}; it must be at least 1")
-    if min_score is not None and not -1 <= min_score <= 1:
-        raise QueryError(f"the lowest score is {min_score:g}; a cosine lies between -1 and 1")
+    check_min_score(min_score)
     if where is not None:
         store.check_filter(where)
     if text is not None:
@@ -85,6 +85,16 @@ def check(
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
     kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
     return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text)
+
+
+def check_min_score(min_score: float | None) -> None:
+    """Refuse a lowest score that no cosine can have, or that every one has.
+
+    Raises:
+        QueryError: it is not between -1 and 1.
+    """
+    if min_score is not None and not -1 <= min_score <= 1:
+        raise QueryError(f"the lowest score is {min_score:g}; a cosine lies between -1 and 1")
 
 
 def search_vector(store: Reader, vector: ArrayLike, wanted: Wanted, *, query: str, exclude: str | None = None) -> Hits:

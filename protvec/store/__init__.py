@@ -14,7 +14,7 @@ from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue,
 from protvec.store.columns import kind_of
 from protvec.store.digest import digest, vector_digest
 from protvec.store.exact import cosines
-from protvec.store.filters import quote
+from protvec.store.filters import both, quote
 from protvec.store.index import IndexInfo
 from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
 from protvec.store.location import free_bytes
@@ -27,6 +27,7 @@ from protvec.store.schema import (
     SCHEMA_VERSION,
     SUMMARY_COLUMNS,
     ProteinRow,
+    matrix_of,
     protein_table,
 )
 from protvec.store.snapshots import Snapshot
@@ -57,6 +58,7 @@ __all__ = [
     "Snapshot",
     "Store",
     "Stored",
+    "both",
     "bytes_per_residue",
     "bytes_per_sequence",
     "cosines",
@@ -64,6 +66,7 @@ __all__ = [
     "free_bytes",
     "is_finer",
     "kind_of",
+    "matrix_of",
     "mean_slack",
     "protein_table",
     "quote",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.errors import QueryError
-from protvec.store.filters import check_columns, enclosed
+from protvec.store.filters import check_columns, check_k, enclosed
+from protvec.store.schema import matrix_of
 from protvec.store.tables import read
 
 if TYPE_CHECKING:
@@ -64,14 +65,13 @@ def search(
     Yields:
         One table for each query, in order.
     """
-    if k < 1:
-        raise QueryError(f"k is {k}: ask for at least 1 hit")
+    check_k(k)
     wanted = check_columns(dataset, list(dict.fromkeys(["id", *columns])))
     fetched = list(dict.fromkeys([*wanted, "vector"]))
     for start in range(0, len(queries), QUERIES_PER_SCAN):
         chunk = queries[start : start + QUERIES_PER_SCAN]
         for query, rows in zip(chunk, _candidates(dataset, chunk, k=k, where=where, columns=fetched), strict=True):
-            yield _ranked(rows, query).slice(0, k).select([*wanted, "score"])
+            yield ranked(rows, query).slice(0, k).select([*wanted, "score"])
 
 
 def _candidates(
@@ -126,12 +126,11 @@ def _nearest(
     return table
 
 
-def _ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
-    """The rows with their ``score``, best first, then by id."""
+def ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
+    """Rows with a ``vector`` and an ``id``, with their ``score``, best first, then by id."""
     import pyarrow as pa
 
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, len(query))
-    scored = rows.append_column("score", pa.array(cosines(vectors, query)))
+    scored = rows.append_column("score", pa.array(cosines(matrix_of(rows["vector"]), query)))
     return scored.sort_by([("score", "descending"), ("id", "ascending")])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from protvec.errors import DatabaseError, FilterError
+from protvec.errors import DatabaseError, FilterError, QueryError
 from protvec.store.remote import explain_remote, is_remote, unwrapped
 
 if TYPE_CHECKING:
@@ -38,6 +38,21 @@ def enclosed(where: str | None) -> str | None:
     inside parentheses it is a syntax error. The newline ends a comment.
     """
     return None if where is None else f"({where}\n)"
+
+
+def both(where: str | None, condition: str) -> str:
+    """A filter that what passes the user's and the condition passes."""
+    return f"({condition})" if where is None else f"{enclosed(where)} AND ({condition})"
+
+
+def check_k(k: int) -> None:
+    """Refuse to look for nothing.
+
+    Raises:
+        QueryError: k is below 1.
+    """
+    if k < 1:
+        raise QueryError(f"k is {k}: ask for at least 1 hit")
 
 
 def brief(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from protvec.errors import ProteinNotFoundError
 from protvec.store.columns import check_name, user_columns
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
+from protvec.store.schema import matrix_of
 from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
@@ -83,7 +84,7 @@ class ProteinReader(View):
         """
         handle, _ = self._current()
         table = read_keys(handle, "digest", list(dict.fromkeys(digests)), ["digest", "vector"])
-        matrix = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, self.space.dimension)
+        matrix = matrix_of(table["vector"])
         return dict(zip(table["digest"].to_pylist(), matrix, strict=True))
 
     def get(self, ids: Sequence[str], *, columns: Sequence[str] | None = None) -> pa.Table:

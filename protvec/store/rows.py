@@ -9,6 +9,7 @@ import numpy as np
 
 from protvec.store.codec import codec_named
 from protvec.store.columns import user_columns
+from protvec.store.schema import matrix_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -100,8 +101,7 @@ def refuse_repeats(keys: list[str], name: str) -> None:
 
 
 def _refuse_bad_vectors(table: pa.Table) -> None:
-    dimension = table.schema.field("vector").type.list_size
-    vectors = table["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
+    vectors = matrix_of(table["vector"])
     good = np.isfinite(vectors).all(axis=1) & vectors.any(axis=1)
     if not good.all():
         worst = int(np.flatnonzero(~good)[0])

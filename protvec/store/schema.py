@@ -215,3 +215,16 @@ def protein_table(
     flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
     columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
     return pa.table(columns)
+
+
+def matrix_of(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:
+    """A column of vectors as a matrix; a copy only where the column is in several chunks.
+
+    Returns:
+        ndarray, shape=(N, D), dtype=float32.
+    """
+    import pyarrow as pa
+
+    whole = vectors.combine_chunks() if isinstance(vectors, pa.ChunkedArray) else vectors
+    flat: NDArray[np.float32] = whole.flatten().to_numpy(zero_copy_only=False)
+    return flat.reshape(len(whole), whole.type.list_size)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from protvec.errors import QueryError
 from protvec.store.answer import Found, IndexUse, exactly
 from protvec.store.exact import query_matrix, search
-from protvec.store.filters import check_columns
+from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
 from protvec.store.memory import Cache, bytes_needed
 from protvec.store.protein_reader import ProteinReader
@@ -129,8 +128,7 @@ class Searching(ProteinReader):
         where: str | None,
         columns: Sequence[str] | None,
     ) -> Found:
-        if k < 1:
-            raise QueryError(f"k is {k}: ask for at least 1 hit")
+        check_k(k)
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
         check_columns(handle, names)
         if record := self._index(handle):

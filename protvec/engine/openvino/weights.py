@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from protvec.engine.openvino.shape import Shape
     from protvec.models import Checkpoint
 
 EMBEDDING = "shared.weight"
@@ -29,18 +28,6 @@ def attention(layer: int) -> str:
 def feed_forward(layer: int) -> str:
     """The prefix of names in a feed-forward layer."""
     return f"encoder.block.{layer}.layer.1"
-
-
-def linear_names(shape: Shape, layer: int) -> dict[str, tuple[int, int]]:
-    """Matrices of one layer by name, with their shapes (out, in)."""
-    inner = shape.heads * shape.d_kv
-    dense = f"{feed_forward(layer)}.DenseReluDense"
-    names = {f"{attention(layer)}.SelfAttention.{x}.weight": (inner, shape.d_model) for x in "qkv"}
-    names[f"{attention(layer)}.SelfAttention.o.weight"] = (shape.d_model, inner)
-    for name in ("wi_0", "wi_1") if shape.gated else ("wi",):
-        names[f"{dense}.{name}.weight"] = (shape.d_ff, shape.d_model)
-    names[f"{dense}.wo.weight"] = (shape.d_model, shape.d_ff)
-    return names
 
 
 class Weights:

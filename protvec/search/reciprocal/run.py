@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.errors import FilterError, QueryError
+from protvec.search.nearest import check_min_score
 from protvec.search.reciprocal.best import TIE, best_pairs
 from protvec.search.reciprocal.mutual import Seen, View, look, wanted
 from protvec.search.reciprocal.pairs import Counts, Pairs
@@ -100,8 +101,7 @@ def _check(queries: Store, targets: Store, options: Options) -> None:
     targets.check_space(queries.space)
     if options.ties not in TIES:
         raise QueryError(f"ties is {options.ties!r}: it is one of {', '.join(TIES)}")
-    if options.min_score is not None and not -1 <= options.min_score <= 1:
-        raise QueryError(f"the lowest score is {options.min_score:g}; a cosine lies between -1 and 1")
+    check_min_score(options.min_score)
     if options.locus is not None and not options.collapse:
         raise QueryError("a column of loci has no use where they are not collapsed")
     for store, where in ((queries, options.query_where), (targets, options.target_where)):

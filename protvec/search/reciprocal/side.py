@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protvec.errors import QueryError
+from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def load(store: Reader, where: str | None, *, collapse: bool, locus: str | None)
     vectors = np.empty((len(ids), store.space.dimension), np.float32)
     for batch in store.iter_proteins(columns=["id", "vector"], where=where):
         rows = [place[id] for id in batch["id"].to_pylist()]
-        vectors[rows] = np.asarray(batch["vector"].flatten(), np.float32).reshape(len(rows), -1)
+        vectors[rows] = matrix_of(batch["vector"])
     first = [row for row, id in enumerate(ids) if not row or keys[id] != keys[ids[row - 1]]]
     return Side(ids, vectors, [keys[ids[row]][0] for row in first], np.array([*first, len(ids)], np.int64))
 

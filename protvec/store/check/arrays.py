@@ -9,9 +9,8 @@ import numpy as np
 
 from protvec.store.arrays import rows_of
 from protvec.store.check.findings import Finding
-from protvec.store.check.rows import matrix_of
 from protvec.store.codec import CODECS, codec_named, mean_slack
-from protvec.store.schema import PROTEINS, RESIDUES
+from protvec.store.schema import PROTEINS, RESIDUES, matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +52,7 @@ class Owners:
         wanted = self._place[np.concatenate([none, *rows])]
         table = self._dataset.take(wanted.tolist(), columns=["id", "vector"]).combine_chunks()
         ids = table["id"].to_pylist()
-        matrix = matrix_of(table["vector"].chunk(0)) if ids else np.empty((0, 0), np.float32)
+        matrix = matrix_of(table["vector"])
         ends = np.cumsum([len(each) for each in rows])
         return [(ids[end - len(r) : end], matrix[end - len(r) : end]) for r, end in zip(rows, ends, strict=True)]
 

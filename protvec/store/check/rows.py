@@ -11,7 +11,7 @@ from protvec.store.check.findings import Finding
 from protvec.store.codec import CODECS
 from protvec.store.digest import NO_SEQUENCE
 from protvec.store.digest import digest as digest_of
-from protvec.store.schema import PROTEINS, RESIDUES
+from protvec.store.schema import PROTEINS, RESIDUES, matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,12 +137,6 @@ def repeated(keys: pa.ChunkedArray) -> list[str]:
         return []
     counted = pc.value_counts(keys)
     return list(counted.field("values").filter(pc.greater(counted.field("counts"), 1)).to_pylist())
-
-
-def matrix_of(vectors: pa.Array) -> NDArray[np.float32]:
-    """Vectors of a batch: ndarray, shape=(N, D), dtype=float32."""
-    flat: NDArray[np.float32] = vectors.flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(len(vectors), -1)
 
 
 def _finding(code: str, table: str, message: str, keys: list[str]) -> Finding:

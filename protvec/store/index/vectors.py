@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.store import exact
-from protvec.store.exact import cosines
 from protvec.store.filters import enclosed
 from protvec.store.index.record import VECTOR_INDEX
+from protvec.store.schema import matrix_of
 from protvec.store.tables import read
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def search(
         columns: Columns of the result, before ``score`` (float64), with ``id``.
     """
     fetched = list(dict.fromkeys([*columns, "vector", "_distance"]))
-    found = [_ranked(_near(dataset, query, record, k + _SPARE, where, fetched), query) for query in queries]
+    found = [exact.ranked(_near(dataset, query, record, k + _SPARE, where, fetched), query) for query in queries]
     return [table.slice(0, k).select([*columns, "score"]) for table in found]
 
 
@@ -83,14 +83,6 @@ def _near(
     return read(dataset, where=enclosed(where), user=where, columns=columns, nearest=nearest, prefilter=True)
 
 
-def _ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
-    import pyarrow as pa
-
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(rows.num_rows, len(query))
-    scored = rows.append_column("score", pa.array(cosines(vectors, query)))
-    return scored.sort_by([("score", "descending"), ("id", "ascending")])
-
-
 def tuned(dataset: LanceDataset, record: Record) -> Record:
     """The record with the cheapest settings that reach its target on vectors of the database, and what they reach.
 
@@ -99,7 +91,7 @@ def tuned(dataset: LanceDataset, record: Record) -> Record:
     rows = int(dataset.count_rows())
     places = np.sort(np.random.default_rng(0).choice(rows, min(_SAMPLE, rows), replace=False))
     sample = dataset.take(places.tolist(), columns=["id", "vector"])
-    queries = sample["vector"].combine_chunks().flatten().to_numpy().reshape(len(places), -1)
+    queries = matrix_of(sample["vector"])
     names = sample["id"].to_pylist()
     truth = [
         _others(table, name)

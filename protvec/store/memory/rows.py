@@ -10,6 +10,7 @@ import numpy as np
 
 from protvec.store.filters import LANCE_ERRORS, explain
 from protvec.store.memory.buffers import grown
+from protvec.store.schema import matrix_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -163,7 +164,7 @@ def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragm
     try:
         for batch in _read(handle, fragments, ["id", "vector"]).to_batches():
             end = at + batch.num_rows
-            vectors[at:end] = batch["vector"].flatten().to_numpy().reshape(batch.num_rows, -1)
+            vectors[at:end] = matrix_of(batch["vector"])
             addresses[at:end] = batch["_rowaddr"].to_numpy()
             inverse[at:end] = 1 / np.sqrt(np.square(vectors[at:end]).sum(axis=1))
             ids.append(batch["id"])

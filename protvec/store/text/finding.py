@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from protvec.errors import QueryError
-from protvec.store.filters import check_columns, enclosed, quote
+from protvec.store.filters import both, check_columns, check_k, quote
 from protvec.store.schema import SUMMARY_COLUMNS
 from protvec.store.searching import Searching
 from protvec.store.tables import read, take_addresses
@@ -60,8 +59,7 @@ class Texts(Searching):
         import numpy as np
         import pyarrow as pa
 
-        if k < 1:
-            raise QueryError(f"k is {k}: ask for at least 1 hit")
+        check_k(k)
         asked = parse_text(text)
         handle, _ = self._current()
         names = check_columns(handle, list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)])))
@@ -83,7 +81,7 @@ def _passing(handle: LanceDataset, addresses: NDArray[np.uint64], some: str, whe
 
     if where is None:
         return np.ones(len(addresses), bool)
-    passing = read(handle, where=f"{enclosed(where)} AND ({some})", user=where, columns=[], with_row_address=True)
+    passing = read(handle, where=both(where, some), user=where, columns=[], with_row_address=True)
     return np.isin(addresses, passing["_rowaddr"].to_numpy())
 
 

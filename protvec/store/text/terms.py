@@ -9,7 +9,7 @@ from protvec.errors import QueryError
 
 MOST_TERMS = 64
 _PIECE = re.compile(r'"([^"]*)"|([^\s"]+)')
-# Letters and digits, as ``ranking.words_of`` tells them: what is between them, such as a hyphen, only separates.
+# Letters and digits, as in the words of ``ranking``: what is between them, such as a hyphen, only separates.
 _WORD = re.compile(r"[^\W_]+")
 
 

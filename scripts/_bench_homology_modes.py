@@ -1,0 +1,65 @@
+"""protvec as its users have it: a database is made, and searched through the public API."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from _bench_homology import Found
+from _bench_homology_peers import write_fasta
+
+import protvec
+from protvec.search import Query
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from _bench_homology import Domain
+
+# As deep as hits are looked at: far beyond the first false one, and beyond E = 10.
+DEPTH = 2_000
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to search with protvec: keywords of ``Database.search_many``, and the k that it can afford."""
+
+    name: str
+    keywords: dict[str, Any] = field(default_factory=dict)
+    depth: int = DEPTH
+
+
+MODES = {mode.name: mode for mode in (Mode("mean"),)}
+
+
+def make(domains: Iterable[Domain], folder: Path, model: str, threads: int | None) -> tuple[protvec.Database, float]:
+    """A database of these sequences, and how many seconds it took; one that is in the folder already is used again."""
+    file = folder / "targets.fa"
+    write_fasta(file, domains)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    path = folder / f"{Path(model).name}-{digest}.lancedb"
+    open_or_make = protvec.open if path.exists() else protvec.create
+    database = open_or_make(str(path), model=model, threads=threads)
+    start = time.perf_counter()
+    database.ingest(file)  # does what is missing
+    return database, time.perf_counter() - start
+
+
+def search(database: protvec.Database, mode: Mode, queries: Sequence[Domain]) -> tuple[dict[str, list[Found]], float]:
+    """The hits of each query, best first, and the seconds that all took, the queries' embedding included."""
+    depth = min(mode.depth, len(database))
+    asked = [Query(query.id, query.sequence) for query in queries]
+    next(database.search_many(asked[:1], k=1))  # the model is loaded, and what searches keep is in memory
+    start = time.perf_counter()
+    found = {
+        hits.query: [_found(row) for row in hits.to_dicts()]
+        for hits in database.search_many(asked, k=depth, columns=(), **mode.keywords)
+    }
+    return found, time.perf_counter() - start
+
+
+def _found(row: dict[str, Any]) -> Found:
+    return Found(row["target"], row["score"], row.get("evalue"))

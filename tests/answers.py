@@ -32,4 +32,4 @@ def answer(query: str, rows: list[dict[str, Any]], **facts: Any) -> Answer:
     """The hits of one query; rank is their place."""
     rows = [{"query": query, "rank": place, **row} for place, row in enumerate(rows, start=1)]
     about = {"length": 7, "header": "of a query", "gene": None, **facts}
-    return Answer(Hits(query, pa.Table.from_pylist(rows, SCHEMA), exactly(len(rows))), about, query)
+    return Answer.of(Hits(query, pa.Table.from_pylist(rows, SCHEMA), exactly(len(rows))), about, query)

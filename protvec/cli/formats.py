@@ -150,7 +150,7 @@ class Json(Writer):
         self._begun = True
         names = self.layout.names
         hits = [dict(zip(names, row, strict=True)) for row in self.layout.rows(answer)]
-        return f"{before}{_json({'query': answer.hits.query, 'hits': hits})}".encode()
+        return f"{before}{_json({'query': answer.query, 'hits': hits})}".encode()
 
     def end(self) -> bytes:
         """The end of the array."""
@@ -206,7 +206,7 @@ class Pretty(Writer):
         from rich.text import Text
 
         names, rows = self.layout.names, self.layout.rows(answer)
-        query = answer.hits.query  # in the title, and nowhere else where all rows are of it
+        query = answer.query  # in the title, and nowhere else where all rows are of it
         shown = [
             place for place, name in enumerate(names) if name != "query" or any(row[place] != query for row in rows)
         ]
@@ -282,7 +282,8 @@ def convert(stream: BinaryIO, target: BinaryIO) -> None:
 
 def _check_ids(answer: Answer) -> None:
     """Refuse ids that a line cannot hold: no id is changed in silence."""
-    for id in (answer.hits.query, *answer.hits.ids):
+    table = answer.hits.to_arrow()
+    for id in (answer.query, *table["query"].to_pylist(), *table["target"].to_pylist()):
         if any(character in id for character in "\t\n\r"):
             raise QueryError(f"the id {id!r} has a tab or a line end in it: take --format jsonl, json or parquet")
 

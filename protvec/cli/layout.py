@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from protvec.search import Hits
+    from protvec.search.hits import Hits
+    from protvec.search.listing import Listing
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,26 @@ class Column:
 
 @dataclass(frozen=True)
 class Answer:
-    """The hits of one query, and what is to be printed of the query itself.
+    """The hits of one query, and what is to be printed of the query itself; or another table of two proteins a row.
 
     Attributes:
-        hits: The hits.
+        query: Name of the query, or a title of the table.
+        hits: The hits; its table has the columns query and target.
         facts: Columns of the query by name, such as ``length``: those that ``Layout.of_query`` names.
         key: What the query is, so that another search can tell whether it has the same queries.
+        how: How the hits were found.
     """
 
-    hits: Hits
+    query: str
+    hits: Listing[Any]
     facts: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
+    how: str = ""
+
+    @classmethod
+    def of(cls, hits: Hits, facts: Mapping[str, Any] | None = None, key: str = "") -> Answer:
+        """The hits of one query."""
+        return cls(hits.query, hits, facts or {}, key, str(hits.index))
 
 
 @dataclass(frozen=True)
@@ -102,7 +112,7 @@ class Layout:
     def _values(column: Column, answer: Answer, table: pa.Table) -> list[Any]:
         if column.side == QUERY:
             value = answer.facts[column.source]
-            return [headed(answer.hits.query, value) if column.header else value] * len(table)
+            return [headed(answer.query, value) if column.header else value] * len(table)
         values: list[Any] = table[column.source].to_pylist()
         if column.header:
             return [headed(id, value) for id, value in zip(table["target"].to_pylist(), values, strict=True)]
@@ -129,13 +139,22 @@ def layout(names: Sequence[str], targets: Collection[str], queries: Collection[s
     Raises:
         FilterError: a column is not there, is of searches with a text, needs an alignment, or is named twice.
     """
-    repeated = sorted({name for name in names if list(names).count(name) > 1})
-    if repeated:
-        raise FilterError(f"the column {repeated[0]!r} is named twice")
+    refuse_repeats(names)
     aligned = [name for name in names if name in BY_NAME and BY_NAME[name].side == ALIGNMENT]
     if aligned:
         raise FilterError(_needs_alignment(aligned, targets))
     return Layout(tuple(_column(name, targets, queries, both) for name in names))
+
+
+def refuse_repeats(names: Sequence[str]) -> None:
+    """Refuse a column that is asked for twice.
+
+    Raises:
+        FilterError: it is; names it.
+    """
+    repeated = sorted({name for name in names if list(names).count(name) > 1})
+    if repeated:
+        raise FilterError(f"the column {repeated[0]!r} is named twice")
 
 
 def check_m8(names: Sequence[str] | None) -> None:

@@ -51,7 +51,7 @@ class Vectors:
             (each.vector for each in left), names=(each.name for each in names), **options.of_hits()
         )
         for hits, each in zip(answers, again, strict=True):
-            yield Answer(hits, {}, _key(each))
+            yield Answer.of(hits, {}, _key(each))
 
 
 class Like:
@@ -74,7 +74,7 @@ class Like:
         """See ``Source``."""
         if done.queries:
             return
-        yield Answer(self._database.search_like(self._like, unlike=self._unlike, **options.of_hits()))
+        yield Answer.of(self._database.search_like(self._like, unlike=self._unlike, **options.of_hits()))
 
 
 class Words:
@@ -96,7 +96,7 @@ class Words:
         """See ``Source``."""
         if done.queries:
             return
-        yield Answer(
+        yield Answer.of(
             self._database.search_text(self._text, k=options.k, where=options.where, columns=list(options.columns))
         )
 

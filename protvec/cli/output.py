@@ -5,11 +5,28 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO
 
+import typer
+
+from protvec.cli.formats import HEADERS
 from protvec.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from protvec.cli.formats import Format
+
+
+def check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:
+    """Refuse options of output that have no use together.
+
+    Raises:
+        typer.BadParameter: ``--header`` for a format that has none, or ``--force`` without a file.
+    """
+    if header is not None and format is not None and format not in HEADERS:
+        raise typer.BadParameter(f"{format.value} has none to leave out or add", param_hint="--header")
+    if force and output is None:
+        raise typer.BadParameter("is for a file of -o", param_hint="--force")
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Progress:
             hits=self.hits + hits,
             without=self.without + (not hits),
             digest=chained(self.digest, answer.key),
-            last=answer.hits.query,
+            last=answer.query,
         )
 
 

@@ -118,7 +118,7 @@ class Sequences:
         for hits in self._database.search_many(asked(), exclude_self=options.exclude_self, **options.of_hits()):
             query = pending.popleft()
             facts = {"length": len(query.sequence), "header": query.description, "sequence": query.sequence}
-            yield Answer(hits, facts, _key(query))
+            yield Answer.of(hits, facts, _key(query))
 
     def _queries(self) -> Iterator[Query]:
         from protvec.search import parse_query, read_queries
@@ -176,7 +176,7 @@ class Stored:
             exclude = block if options.exclude_self else None
             answers = self._against.search_vectors(vectors, names=block, exclude=exclude, **options.of_hits())
             for hits, about in zip(answers, facts, strict=True):
-                yield Answer(hits, about, hits.query)
+                yield Answer.of(hits, about, hits.query)
 
 
 class Whole:
@@ -213,11 +213,11 @@ class Whole:
         else:
             answers = self._database.search_against(self._against, **given)
         if not options.facts:
-            yield from (Answer(hits, {}, hits.query) for hits in answers)
+            yield from (Answer.of(hits, {}, hits.query) for hits in answers)
             return
         while block := list(islice(answers, _BLOCK)):
             facts = self._facts(block, options.facts)
-            yield from (Answer(hits, about, hits.query) for hits, about in zip(block, facts, strict=True))
+            yield from (Answer.of(hits, about, hits.query) for hits, about in zip(block, facts, strict=True))
 
     def _facts(self, block: list[Hits], names: Sequence[str]) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = self._database.store.get(

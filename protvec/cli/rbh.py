@@ -10,14 +10,15 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.fields import parse
-from protvec.cli.formats import HEADERS, Format
+from protvec.cli.formats import Format
 from protvec.cli.options import DATABASE, DEFAULT_DB, OUTPUT, Db, open_store
+from protvec.cli.output import check_output
 from protvec.errors import FilterError, QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protvec.cli.layout import Answer, Layout
+    from protvec.cli.layout import Layout
     from protvec.database import Database
     from protvec.search.reciprocal import Pairs
 
@@ -126,11 +127,9 @@ def rbh(
     """Pair the proteins of two proteomes that are each other's nearest: candidate orthologues."""
     if (datasets is None) == (first is None) or (first is None) != (second is None):
         raise typer.BadParameter("give two databases, A and B, or --datasets A,B with --db", param_hint="A B")
-    if header is not None and format is not None and format not in HEADERS:
-        raise typer.BadParameter(f"{format.value} has none to leave out or add", param_hint="--header")
-    if force and output is None:
-        raise typer.BadParameter("is for a file of -o", param_hint="--force")
+    check_output(format, header, output, force)
 
+    from protvec.cli.layout import Answer
     from protvec.cli.sink import Sink
     from protvec.database import Database
 
@@ -156,7 +155,7 @@ def rbh(
             progress=advance,
         )
     title = " and ".join(names or (str(first), str(second)))
-    sink.write_table(_answer(title, pairs), shown, noun="pair")
+    sink.write_table(Answer(title, pairs), shown, noun="pair")
     _report(pairs, ties, names or ("A", "B"))
 
 
@@ -167,12 +166,10 @@ def _metadata(wanted: Sequence[str]) -> list[str]:
 
 def _layout(wanted: Sequence[str]) -> Layout:
     from protvec.cli.fields import HIT
-    from protvec.cli.layout import Column, Layout
+    from protvec.cli.layout import Column, Layout, refuse_repeats
     from protvec.search.reciprocal.pairs import COLUMNS
 
-    repeated = next((name for name in wanted if list(wanted).count(name) > 1), None)
-    if repeated is not None:
-        raise FilterError(f"the column {repeated!r} is named twice")
+    refuse_repeats(wanted)
     for name in wanted:
         side, _, column = name.partition(".")
         if name not in COLUMNS and not (side in ("query", "target") and column):
@@ -191,21 +188,6 @@ def _split(text: str, database: Database) -> tuple[str, str]:
     if not splits:
         raise QueryError(f"--datasets {text}: name two, with a comma between them")
     return next((names for names in splits if {*names} <= there), splits[0])
-
-
-def _answer(title: str, pairs: Pairs) -> Answer:
-    from protvec.cli.layout import Answer
-    from protvec.search.hits import Hits
-    from protvec.store.answer import exactly
-
-    class Titled(Hits):
-        """Pairs as one table; both ids are looked at before they are written."""
-
-        @property
-        def ids(self) -> list[str]:
-            return [*self.to_arrow()["query"].to_pylist(), *self.to_arrow()["target"].to_pylist()]
-
-    return Answer(Titled(title, pairs.to_arrow(), exactly(pairs.counts.targets)))
 
 
 def _report(pairs: Pairs, ties: Ties, names: tuple[str, str]) -> None:

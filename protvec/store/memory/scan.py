@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from protvec.store.memory.codes import Codes
     from protvec.store.memory.rows import Allowed, Rows
 
+MANY = 8  # queries are worth a product of matrices
 _GROUP = 16  # values of which only the largest is looked at first
 _TILE = 4096  # targets that are multiplied with a block of queries at once
 _RESCORED = 4096  # pairs in float64 at once
@@ -36,6 +37,25 @@ class Nearest(NamedTuple):
     places: NDArray[np.intp]
     scores: NDArray[np.float64]
     counts: NDArray[np.int64]
+
+
+def nearest(
+    rows: Rows, codes: Codes | None, queries: NDArray[np.float32], *, k: int, allowed: Allowed | None = None
+) -> Nearest:
+    """The k rows nearest to each query: one after another where they are few, else all at once.
+
+    Args:
+        rows: The vectors.
+        codes: As for ``nearest_one``.
+        queries: ndarray, shape=(N, D).
+        k: How many at most for each.
+        allowed: The rows that may be found; None for all.
+    """
+    k = min(k, len(rows)) or 1
+    if len(queries) >= MANY:
+        return nearest_many(rows, queries, k=k, allowed=allowed)
+    found = [nearest_one(rows, codes, query, k=k, allowed=allowed) for query in queries]
+    return found[0] if len(found) == 1 else Nearest(*(np.concatenate(each) for each in zip(*found, strict=True)))
 
 
 def nearest_one(

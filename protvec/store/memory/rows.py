@@ -120,7 +120,7 @@ def meeting(handle: LanceDataset, where: str) -> Rows:
         raise explain(error, handle, where) from error
     none = _nothing(handle)
     vectors = matrix_of(table["vector"])
-    inverse: NDArray[np.float32] = 1 / np.sqrt(np.square(vectors).sum(axis=1))
+    inverse: NDArray[np.float32] = 1 / np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     ids = pa.concat_arrays([none.ids, *table["id"].chunks])
     return replace(none, vectors=vectors, inverse=inverse, addresses=table["_rowaddr"].to_numpy(), ids=ids)
 

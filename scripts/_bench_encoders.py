@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from protvec.models import Checkpoint
 
 PLAIN = "plain loop"
+ON = " on "  # between an engine and its device
 RANDOM_MARK = "RANDOM_WEIGHTS"
 # Of ankh-base's encoder, as its configuration has it.
 ANKH_BASE: Mapping[str, Any] = {
@@ -77,7 +78,13 @@ def model_argument(checkpoint: Checkpoint) -> str:
 
 
 def load(model: str, engine: str, precision: str) -> dict[str, Any]:
-    """Make this worker an encoder; how long it took, imports included, and the memory at its peak."""
+    """Make this worker an encoder; how long it took, imports included, and the memory at its peak.
+
+    Args:
+        model: What ``find`` takes.
+        engine: ``PLAIN``, or an engine of protvec, also with a device: ``torch on cuda``.
+        precision: Of the engine.
+    """
     start = time.perf_counter()
     from protvec.engine import load as load_engine
     from protvec.models import find
@@ -86,7 +93,8 @@ def load(model: str, engine: str, precision: str) -> dict[str, Any]:
     if engine == PLAIN:
         _state["encoder"] = PlainLoop(checkpoint)
     else:
-        _state["encoder"] = load_engine(checkpoint, engine=engine, precision=precision)
+        name, _, device = engine.partition(ON)
+        _state["encoder"] = load_engine(checkpoint, engine=name, precision=precision, device=device or "cpu")
     return {"seconds": time.perf_counter() - start, "peak_bytes": peak_memory()}
 
 

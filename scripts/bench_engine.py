@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from _bench import Spread, Worker, draw, proteins, provenance, table, write_json
-from _bench_encoders import PLAIN, RANDOM_MARK, SHAPES, flop, write_random
+from _bench_encoders import ON, PLAIN, RANDOM_MARK, SHAPES, flop, write_random
 from _bench_limit import ceilings, spread
 from _bench_long import TITIN, time_long
 from _bench_race import Contender, entries, race
@@ -70,7 +70,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_provenance(result)
     if "engine" in options.sections:
         sample = draw(records, residues=options.residues)
-        engines = (PLAIN, "openvino") if options.quick else (PLAIN, "torch", "openvino")
+        engines = [PLAIN, "openvino"] if options.quick else [PLAIN, "torch", "openvino"]
+        engines += [f"torch{ON}{options.device}"] if options.device else []
         result["engine"] = compare(name, checkpoint, engines, sample, options)
     if "near" in options.sections and near:
         sample = draw(records, residues=NEAR_TIMES * options.residues)
@@ -102,6 +103,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--residues", type=positive, help=f"in a round; default {RESIDUES}, quick {QUICK_RESIDUES}")
     parser.add_argument("--long", type=positive, default=TITIN, help="residues in the section long; default: titin's")
     parser.add_argument("--layers", type=positive, default=48, help="of Ankh-base's 48, in the section long")
+    parser.add_argument("--device", metavar="NAME", help="also torch on this device, such as cuda")
     parser.add_argument("--fasta", type=Path, metavar="FILE", help="draw from these proteins; fetch nothing")
     parser.add_argument("--fresh", action="store_true", help="convert anew in a cache of its own, to time it (Linux)")
     options = parser.parse_args(arguments)
@@ -230,7 +232,7 @@ def figures(
     if entry.problem is not None:
         return known
     rounds: list[dict[str, Any]] = []
-    best = peaks[entry.precision]
+    best = None if ON in entry.engine else peaks[entry.precision]  # of the CPUs
     for turn, other in zip(entry.turns, yardstick.turns, strict=True):
         speed = work / turn["seconds"]
         rounds.append(

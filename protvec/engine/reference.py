@@ -84,17 +84,22 @@ class ReferenceEncoder:
     def _check_memory(self, length: int) -> None:
         """Say that a sequence is too long for this engine before the system kills the process for it."""
         needed = 3 * int(self._model.config.num_heads) * length**2 * self._bytes
-        if self._model.device.type == "cpu" and needed > 2**30 and needed > (free := _free_memory()):
+        if needed > 2**30 and needed > (free := _free_memory(self._model.device)):
             raise EngineError(
                 f"{length:,} residues need about {needed / 1e9:.0f} GB of memory in the torch engine, and "
-                f"{free / 1e9:.0f} GB are free; --engine openvino takes any length"
+                f"{free / 1e9:.0f} GB are free on {self._model.device}; --engine openvino --device cpu takes any length"
             )
 
 
-def _free_memory() -> int:
+def _free_memory(device: torch.device) -> int:
+    """What torch can still take there, what it keeps for itself included."""
     import psutil
+    import torch
 
-    return int(psutil.virtual_memory().available)
+    if device.type == "cpu":
+        return int(psutil.virtual_memory().available)
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
 
 
 def load_t5(directory: Path) -> Any:  # noqa: ANN401  (transformers has no types)

@@ -11,10 +11,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 from checkpoints import ANKH3_PIECES, write_t5
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+# A machine with other work to do may take any time for an example.
+settings.register_profile("protvec", deadline=None)
+settings.load_profile("protvec")
 
 
 @pytest.fixture(scope="session", autouse=True)

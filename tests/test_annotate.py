@@ -413,7 +413,7 @@ def test_annotating_beside_ingest_and_another_annotation(tmp_path):
         min_size=1,
     )
 )
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_what_is_read_back_is_what_the_table_said(tmp_path_factory, values):
     store = Store.create(tmp_path_factory.mktemp("h") / "db", data.space(), codec="none")
     data.write(store, data.numbered(0, 12))

@@ -442,7 +442,7 @@ def test_odd_names_of_directories_work(tmp_path, name):
         Store.open(f"{path}x")
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(st.characters(exclude_characters="/", exclude_categories=("Cc", "Cs")), min_size=1, max_size=40))
 def test_any_name_works_and_nothing_is_made_beside_it(tmp_path, name):
     shutil.rmtree(tmp_path)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from protvec.engine.openvino.run import ordered
@@ -23,7 +23,6 @@ def each(work: Callable[[int], object]) -> Callable[[list[int]], list[object]]:
     return lambda items: [work(item) for item in items]
 
 
-@settings(deadline=None)
 @given(
     costs=st.lists(st.integers(1, 50), max_size=60),
     workers=st.integers(1, 4),

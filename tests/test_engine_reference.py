@@ -73,7 +73,7 @@ def test_equal_to_the_plain_loop(tiny: Encoder, tiny_t5: Path, length: int) -> N
     np.testing.assert_allclose(residues, plain_loop(tiny_t5, sequence), rtol=0, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(sequence=st.text(alphabet=RESIDUES, min_size=1, max_size=60))
 def test_equal_to_the_plain_loop_on_any_sequence(tiny: Encoder, tiny_t5: Path, sequence: str) -> None:
     np.testing.assert_allclose(one(tiny, sequence), plain_loop(tiny_t5, sequence), rtol=0, atol=1e-5)

@@ -167,7 +167,7 @@ class TestRoundTrip:
         assert counts(report) == {"requested": 32, "unchanged": 32}
         assert str(contents(Store.open(tmp_path / "new.lancedb"))) == once
 
-    @settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
         ids=st.lists(
             st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),

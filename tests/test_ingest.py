@@ -326,7 +326,7 @@ def test_a_run_without_an_encoder_refuses_what_became_new(db: Database, fasta: P
 sequences = st.text(LETTERS + "XU", min_size=1, max_size=12)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.sampled_from("abcdefgh"), sequences), min_size=1, max_size=12, unique_by=lambda r: r[0]))
 def test_one_record_in_is_one_row_or_one_reason(
     tmp_path_factory: pytest.TempPathFactory, records: list[tuple[str, str]]

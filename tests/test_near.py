@@ -51,7 +51,7 @@ def test_equal_to_the_numpy_code_of_the_package(near: Encoder, numpy_near: objec
     np.testing.assert_allclose(residues, numpy_near.encode_sequence(sequence), rtol=0, atol=1e-4)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(sequence=st.text(alphabet="ACDEFGHIKLMNPQRSTVWYX", min_size=1, max_size=40))
 def test_equal_to_the_numpy_code_on_any_sequence(near: Encoder, numpy_near: object, sequence: str) -> None:
     np.testing.assert_allclose(one(near, sequence), numpy_near.encode_sequence(sequence), rtol=0, atol=1e-4)

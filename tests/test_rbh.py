@@ -117,7 +117,7 @@ def side(proteins: Proteins, collapse: bool) -> Side:
     return Side([p[0] for p in flat], np.array([p[2] for p in flat], np.float32), list(loci), starts)
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(one=proteome("a"), two=proteome("b"), collapse=st.booleans(), ties=st.sampled_from(["first", "all", "drop"]))
 def test_pairs_are_those_of_comparing_all_with_all(
     tmp_path_factory: pytest.TempPathFactory, one: Proteins, two: Proteins, collapse: bool, ties: str
@@ -134,7 +134,7 @@ def test_pairs_are_those_of_comparing_all_with_all(
     assert (pairs.counts.ambiguous, pairs.counts.left_out) == (len(ambiguous), len(left))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(one=proteome("a"), two=proteome("b"), collapse=st.booleans(), block=st.sampled_from([1, 60, 200]))
 def test_blocks_of_any_size_give_the_same(one: Proteins, two: Proteins, collapse: bool, block: int) -> None:
     ours, theirs = side(one, collapse), side(two, collapse)

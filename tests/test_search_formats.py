@@ -61,7 +61,7 @@ COLUMNS = layout(
     METADATA,
     list(FACTS),
 )
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MANY = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def write(make: Callable[[bool], Writer], answers: list[Answer], stops: int = 0) -> bytes:

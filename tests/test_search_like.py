@@ -40,7 +40,7 @@ def expected(db: Database, like: list[str], unlike: list[str]) -> list[tuple[str
     return sorted(scores.items(), key=lambda hit: (-round(hit[1], 6), hit[0]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(ids=st.lists(st.sampled_from(IDS), min_size=1, max_size=8, unique=True), cut=st.integers(1, 8))
 def test_the_mean_less_half_the_other_mean(db: Database, ids: list[str], cut: int) -> None:
     like, unlike = ids[:cut], ids[cut:]

@@ -95,7 +95,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(pieces=st.lists(PIECES, min_size=1, max_size=4), k=st.sampled_from([1, 5, 1000]))
 def test_hits_and_scores_are_those_of_plain_python(db: Database, pieces: list[str], k: int) -> None:
     text = " ".join(pieces)

@@ -95,7 +95,7 @@ def change(store: Store, shelf: Shelf, what: str, numbers: set[int]) -> None:
         store.compact()
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, k=st.integers(1, 50), low=st.integers(0, 90))
 def test_follows_what_is_written_deleted_and_compacted(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, set[int]]], k: int, low: int

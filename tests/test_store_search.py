@@ -46,7 +46,7 @@ def assert_same(table, expected):
     np.testing.assert_allclose([s for _, s in found(table)], [s for _, s in expected], rtol=0, atol=1e-12)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**6), k=st.integers(1, N + 5), scale=st.sampled_from([1e-3, 1.0, 1e4]))
 def test_equal_to_numpy_in_order_and_score(filled, seed, k, scale):
     store, vectors, ids = filled

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -129,6 +131,28 @@ def test_float16_never_stores_infinity(value):
 @given(matrices())
 def test_float16_is_the_nearest_half(matrix):
     np.testing.assert_array_equal(stored("float16", matrix), matrix.astype(np.float16).astype(np.float32))
+
+
+def test_every_half_is_read_as_it_is():
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    finite = halves[np.isfinite(halves)]
+    for bits, length in ((halves, 1), (halves, 256), (finite, 2), (finite, len(finite))):
+        back = CODECS["float16"].decode(bits.tobytes(), None, length=length)
+        np.testing.assert_array_equal(back.view(np.uint32), bits.astype(np.float32).view(np.uint32).reshape(length, -1))
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_threads_do_not_share_what_they_work_in(name):
+    rng = np.random.default_rng(1)
+    many = [rng.standard_normal((rng.integers(1, 900), 300), dtype=np.float32) for _ in range(40)]
+
+    def both_ways(array):
+        kept = CODECS[name].encode(array)
+        return *kept, CODECS[name].decode(*kept, length=len(array)).tobytes()
+
+    alone = [both_ways(array) for array in many]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(both_ways, many)) == alone
 
 
 def test_float16_takes_its_largest_value():

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from protvec.store.addresses import looked_for
 from protvec.store.codec import codec_named
 from protvec.store.filters import in_lists
+from protvec.store.lookup import Lookup
 from protvec.store.tables import stream, take_addresses
 
 if TYPE_CHECKING:
@@ -19,8 +22,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lance import LanceDataset
     from numpy.typing import NDArray
-
-    from protvec.store.addresses import Addresses
 
     Arrays = dict[str, NDArray[np.float32]]
     Row = tuple[str, str, int, pa.Buffer | None, pa.Buffer]  # digest, codec, length, scales, data
@@ -47,12 +48,18 @@ _ROWS_AT_ONCE = 16  # that a thread reads and then decodes, while another reads
 # large page, where the system has them: 61 MB come in 6 ms then, and in 23 from blocks as they fall.
 _BLOCK = 4 << 20
 _LARGE_PAGE = 2 << 20
+_KEPT = 31 << 20  # glibc takes an example from no more than 32 MiB
 # Decoding is bound by memory: more threads than this do not help.
 _THREADS = min(4, os.cpu_count() or 1)
 
 
+def array_lookup() -> Lookup:
+    """Knows where arrays are and how they are stored, for who reads again and again with ``read_arrays``."""
+    return Lookup("digest", ["codec", "length"])
+
+
 def read_arrays(
-    dataset: LanceDataset, digests: Sequence[str], *, dimension: int, addresses: Addresses | None = None
+    dataset: LanceDataset, digests: Sequence[str], *, dimension: int, lookup: Lookup | None = None
 ) -> Arrays:
     """The arrays of those digests that the table has, decoded: ndarray, shape=(L, D), dtype=float32, each.
 
@@ -60,10 +67,14 @@ def read_arrays(
         dataset: A handle on ``residues``.
         digests: Which, all different.
         dimension: D.
-        addresses: Knows where they are, for who reads again and again.
+        lookup: An ``array_lookup``, of this table.
     """
-    rows = addresses.find(dataset, digests) if addresses else looked_for(dataset, digests)
-    chunks = [rows[start : start + _ROWS_AT_ONCE] for start in range(0, len(rows), _ROWS_AT_ONCE)]
+    rows = (lookup or array_lookup()).find(dataset, digests)
+    if rows.num_rows <= 1:
+        return dict(_taken(dataset, rows, dimension))
+    _keep_memory()
+    share = min(_even(rows.num_rows, _ROWS_AT_ONCE), -(-rows.num_rows // _THREADS))
+    chunks = [rows.slice(start, share) for start in range(0, rows.num_rows, share)]
     with ThreadPoolExecutor(_THREADS) as pool:
         parts = pool.map(lambda chunk: _taken(dataset, chunk, dimension), chunks)
         return {digest: array for part in parts for digest, array in part}
@@ -129,9 +140,12 @@ def _rows(dataset: LanceDataset, where: str, *, batch_size: int) -> Iterator[Row
         yield from rows_of(batch)
 
 
-def _taken(dataset: LanceDataset, rows: NDArray[np.uint64], dimension: int) -> list[tuple[str, NDArray[np.float32]]]:
-    """Rows by their addresses, decoded."""
-    found = (row for batch in take_addresses(dataset, rows, _COLUMNS).to_batches() for row in rows_of(batch))
+def _taken(dataset: LanceDataset, rows: pa.Table, dimension: int) -> list[tuple[str, NDArray[np.float32]]]:
+    """Rows that a lookup found, decoded. What it knows of them is not read again."""
+    taken = take_addresses(dataset, rows["_rowaddr"].to_numpy(), ["scales", "data"])
+    for name in ("digest", "codec", "length"):
+        taken = taken.append_column(name, rows[name])
+    found = (row for batch in taken.to_batches() for row in rows_of(batch))
     return [pair for block in _blocks(found, dimension) for pair in _decoded_block(block, dimension)]
 
 
@@ -161,13 +175,35 @@ def _decoded_block(rows: list[Row], dimension: int) -> list[tuple[str, NDArray[n
     return [_decoded(row, out=part) for row, part in zip(rows, parts, strict=True)]
 
 
+def _even(count: int, most: int) -> int:
+    """The size of as few equal parts of so many as have no more than ``most`` each."""
+    return -(-count // -(-count // most))
+
+
+@functools.cache
+def _keep_memory() -> None:
+    """Have the C library keep memory that Lance gives back, for the next read: once in a process.
+
+    glibc asks the system for each large piece, and its pages come one fault after the other, until it has seen one as
+    large given back (``mallopt(3)``, M_MMAP_THRESHOLD). The faults are a quarter of the time of a read.
+    """
+    np.empty(_KEPT, np.uint8)
+
+
 def _memory(values: int) -> NDArray[np.float32]:
-    """New memory for so many numbers, from the beginning of a large page on. NumPy asks for those from 4 MiB on."""
-    if 4 * values < _LARGE_PAGE:
+    """New memory for so many numbers, from the beginning of a large page on where the system has them.
+
+    It is asked for by itself: what a thread gets from the heap is in small pages, each of which costs a fault.
+    """
+    size = 4 * values
+    if size < _LARGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return np.empty(values, np.float32)
-    memory = np.empty(4 * values + _LARGE_PAGE, np.uint8)
+    room = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with contextlib.suppress(OSError):  # a system without large pages
+        room.madvise(mmap.MADV_HUGEPAGE)
+    memory = np.frombuffer(room, np.uint8)
     start = -memory.ctypes.data % _LARGE_PAGE
-    return memory[start : start + 4 * values].view(np.float32)
+    return memory[start : start + size].view(np.float32)
 
 
 def _decoded(row: Row, *, out: NDArray[np.float32] | None = None) -> tuple[str, NDArray[np.float32]]:

@@ -14,7 +14,7 @@ from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Container, Iterator, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -147,13 +147,12 @@ class ProteinReader(View):
 
         names = check_columns(handle, handle.schema.names if columns is None else columns)
         table = read_keys(handle, "id", list(dict.fromkeys(ids)), list(dict.fromkeys([*names, "id"])))
-        self._check_found(handle, ids, table["id"].to_pylist())
+        self._check_found(handle, ids, set(table["id"].to_pylist()))
         places = pc.index_in(pa.array(ids, pa.string()), table["id"].combine_chunks())
         return table.take(places).select(names)
 
-    def _check_found(self, handle: LanceDataset, ids: Sequence[str], found: list[str]) -> None:
-        have = set(found)
-        missing = [identifier for identifier in dict.fromkeys(ids) if identifier not in have]
+    def _check_found(self, handle: LanceDataset, ids: Sequence[str], found: Container[str]) -> None:
+        missing = [identifier for identifier in dict.fromkeys(ids) if identifier not in found]
         if not missing:
             return
         near = near_ids(missing[0], read(handle, columns=["id"])["id"])

@@ -6,10 +6,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from protvec.errors import QueryError
-from protvec.store.addresses import Addresses
-from protvec.store.arrays import Residues, arrow_schema, iter_arrays, read_arrays, record_batch
+from protvec.store.arrays import Residues, array_lookup, arrow_schema, iter_arrays, read_arrays, record_batch
 from protvec.store.columns import kind_of, user_columns
 from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
+from protvec.store.lookup import Lookup
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
 from protvec.store.tables import read, read_keys
@@ -39,7 +39,8 @@ class Reader(Texts):
     ) -> None:
         """As ``View``."""
         super().__init__(location, description, handles, seconds=seconds, at=at)
-        self._addresses = Addresses()
+        self._digests = Lookup("id", ["digest"])
+        self._array_lookup = array_lookup()
 
     def residues(self, ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Per-residue arrays by id, many in one read.
@@ -77,9 +78,12 @@ class Reader(Texts):
         residues are gone. The caller looks again then.
         """
         handle, residue_handle = handles
-        digests = self._get(handle, ids, ["digest"])["digest"].to_pylist()
+        found = self._digests.find(handle, ids)
+        by_id = dict(zip(found["id"].to_pylist(), found["digest"].to_pylist(), strict=True))
+        self._check_found(handle, ids, by_id)
+        digests = [by_id[identifier] for identifier in ids]
         return digests, read_arrays(
-            residue_handle, sorted(set(digests)), dimension=self.space.dimension, addresses=self._addresses
+            residue_handle, sorted(set(digests)), dimension=self.space.dimension, lookup=self._array_lookup
         )
 
     def iter_residues(self, *, where: str | None = None, batch_size: int = 32) -> Iterator[Residues]:

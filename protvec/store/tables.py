@@ -210,15 +210,10 @@ def failure(error: Exception) -> str:
     return brief(error)
 
 
-def row_addresses(dataset: LanceDataset, where: str) -> NDArray[np.uint64]:
-    """The rows of a filter of ours: the numbers of their fragments, and 32 bits of their offset there, ascending."""
-    import numpy as np
-
-    return np.sort(read(dataset, where=where, columns=[], with_row_address=True)["_rowaddr"].to_numpy())
-
-
 def take_addresses(dataset: LanceDataset, addresses: NDArray[np.uint64], columns: Sequence[str]) -> pa.Table:
     """Rows by their address, in that order: the place of a row in this version, as ``_rowaddr`` gives it.
+
+    That is the number of its fragment, and 32 bits of its offset there.
 
     ``LanceDataset.take`` wants offsets among the rows that are not deleted; this goes to the fragments themselves.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 # Arrays are worked on in blocks of rows of this many values: what lies between two steps stays in a processor's cache.
-_BLOCK = 32 * 1024
+_BLOCK = 64 * 1024
 
 
 class Codec(ABC):
@@ -91,6 +92,23 @@ def refuse_beyond(largest: float, limit: float, name: str) -> None:
     """
     if not largest <= limit:  # also true of NaN
         raise OverflowError(f"a residue value of {largest:.6g} does not fit {name} (up to {limit:.6g})")
+
+
+class _Scratch(threading.local):
+    """Memory of a thread that is used again: new memory costs more than what is done in it."""
+
+    def __init__(self) -> None:
+        self.values = np.empty((2, _BLOCK), np.float32)
+
+
+_scratch = _Scratch()
+
+
+def scratch(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Memory for two blocks of a shape, of this thread until it asks again."""
+    size = shape[0] * shape[1]
+    one, other = _scratch.values if size <= _BLOCK else np.empty((2, size), np.float32)
+    return one[:size].reshape(shape), other[:size].reshape(shape)
 
 
 def blocks(shape: tuple[int, ...]) -> Iterator[slice]:

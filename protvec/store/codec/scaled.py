@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.store.codec.base import Codec, blocks, refuse_beyond
+from protvec.store.codec.base import Codec, blocks, refuse_beyond, scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -91,12 +91,12 @@ class Int4(_Scaled):
         packed = data.reshape(length, half)
         with _Quantised(residues, 16, scales, self.name) as quantised:
             for rows in blocks(residues.shape):
-                codes = quantised(rows).astype(np.uint8)
-                high = codes[:, half:]
-                high <<= 4
-                high |= codes[:, : dimension - half]
-                packed[rows, : dimension - half] = high
-                packed[rows, dimension - half :] = codes[:, dimension - half : half]
+                codes = quantised(rows)
+                low, high = codes[:, :half], codes[:, half:]
+                high *= 16
+                high += low[:, : dimension - half]
+                np.copyto(packed[rows, : dimension - half], high, casting="unsafe")
+                np.copyto(packed[rows, dimension - half :], low[:, dimension - half :], casting="unsafe")
 
     def decode(
         self,
@@ -129,8 +129,8 @@ class _Quantised:
     def __init__(self, residues: NDArray[np.float32], levels: int, scales: NDArray[np.uint8], name: str) -> None:
         """Refuses an array that the codec cannot hold."""
         self._residues = residues
-        self._low = low = residues.min(axis=0)
-        high = residues.max(axis=0)
+        low, high = _range(residues)
+        self._low = low
         refuse_beyond(float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0)), _LARGEST, name)
         self._step = step = (high - low) / np.float32(levels - 1)
         step[step < _TINY] = 0  # a constant channel: every code is 0, and the offset is its value
@@ -142,10 +142,12 @@ class _Quantised:
         return self
 
     def __call__(self, rows: slice) -> NDArray[np.float32]:
-        """The codes of these rows, whole numbers."""
-        exact = self._residues[rows] - self._low
+        """The codes of these rows, whole numbers, until it is called again."""
+        part = self._residues[rows]
+        exact, codes = scratch(part.shape)
+        np.subtract(part, self._low, out=exact)
         exact *= self._inverse
-        codes: NDArray[np.float32] = np.rint(exact)
+        np.rint(exact, out=codes)
         exact -= codes
         self._lost += exact.sum(axis=0)
         return codes
@@ -153,6 +155,15 @@ class _Quantised:
     def __exit__(self, *_: object) -> None:
         self._scales[0] = self._step
         self._scales[1] = self._low + self._step * (self._lost / max(1, len(self._residues)))
+
+
+def _range(residues: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The lowest and the highest value of each channel."""
+    low, high = residues[0].astype(np.float32), residues[0].astype(np.float32)
+    for rows in blocks(residues.shape):
+        np.minimum(low, residues[rows].min(axis=0), out=low)
+        np.maximum(high, residues[rows].max(axis=0), out=high)
+    return low, high
 
 
 def _read_scales(scales: bytes | memoryview | None) -> NDArray[np.float32]:

@@ -1,0 +1,238 @@
+"""The law of chance scores: fitted on simulated scores whose law is known."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tail, log_length
+
+LAWS = st.builds(Law, st.sampled_from([1.0, 1.5, 5.0, 30.0, 200.0]))
+
+
+def drawn(law: Law, shape: tuple[int, ...], seed: int) -> np.ndarray:
+    """Standard scores of a law without a tail."""
+    g = np.random.default_rng(seed).gamma(law.shape, 1.0, shape)
+    return math.sqrt(law.shape) * (math.log(law.shape) - np.log(g))
+
+
+def simulated(
+    law: Law, seed: int, *, queries: int = 1, targets: int = 1000, spread: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores ``20 + 3 x + 2 exp(spread x) Z``, and the lengths."""
+    lengths = np.random.default_rng(seed).integers(40, 1500, targets)
+    x = log_length(lengths)
+    return 20 + 3 * x + 2 * np.exp(spread * x) * drawn(law, (queries, targets), seed + 1), lengths
+
+
+def prior_of(law: Law, **changes: object) -> Prior:
+    """One that knows the law and nothing else."""
+    vague = Prior(law, place=(0.0, 0.0), slope=(0.0, 0.0), log_scale=(0.0, 0.0), weights=(0.001, 0.001, 0.5))
+    return replace(vague, **changes)
+
+
+# The law
+
+
+def test_gumbel_is_the_law_of_shape_1() -> None:
+    z = np.linspace(-3, 30, 50)
+    np.testing.assert_allclose(np.exp(GUMBEL.log_survival(z)), -np.expm1(-np.exp(-z)), rtol=1e-9)
+    np.testing.assert_allclose(GUMBEL.log_density(z), -z - np.exp(-z), rtol=1e-12)
+
+
+def test_a_great_shape_is_nearly_normal() -> None:
+    z = np.linspace(-1, 4, 20)
+    normal = np.array([0.5 * math.erfc(each / math.sqrt(2)) for each in z])
+    np.testing.assert_allclose(np.exp(Law(1e4).log_survival(z)), normal, rtol=0.15)
+
+
+@settings(deadline=None)
+@given(LAWS)
+def test_density_and_survival_belong_together(law: Law) -> None:
+    z = np.linspace(-3, 12, 3001)
+    density = np.exp(law.log_density(z))
+    step = z[1] - z[0]
+    between = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2 * step)])
+    survival = np.exp(law.log_survival(z))
+    np.testing.assert_allclose(survival[0] - survival, between, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(LAWS, st.floats(1e-12, 0.99))
+def test_a_quantile_has_its_share_above_it(law: Law, share: float) -> None:
+    assert float(law.log_survival(law.quantile(share))) == pytest.approx(math.log(share), rel=1e-6, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.sampled_from([Law(1.0), Law(20.0), Law(20.0, Tail(1e-4, 2.0))]), st.floats(-30, 1e4), st.floats(0, 100))
+def test_survival_never_rises_and_is_never_nothing(law: Law, z: float, further: float) -> None:
+    here, there = law.log_survival(z), law.log_survival(z + further)
+    assert -np.inf < there <= here <= 0
+
+
+def test_a_tail_is_added_to_the_body() -> None:
+    law, z = Law(20.0, Tail(1e-3, 2.0)), np.array([0.0, 3.0, 9.0])
+    both = np.exp(Law(20.0).log_survival(z)) + 1e-3 * np.exp(-z / 2)
+    np.testing.assert_allclose(np.exp(law.log_survival(z)), np.minimum(both, 1), rtol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [0.0, -1.0, math.nan, math.inf])
+def test_no_law_has_such_a_shape(shape: float) -> None:
+    with pytest.raises(ValueError, match="shape of the law"):
+        Law(shape)
+
+
+@pytest.mark.parametrize(("share", "reach"), [(0.0, 1.0), (0.5, 1.0), (0.01, 0.0), (0.01, math.inf)])
+def test_no_tail_is_like_that(share: float, reach: float) -> None:
+    with pytest.raises(ValueError, match="no tail has"):
+        Tail(share, reach)
+
+
+def test_a_share_is_between_0_and_1() -> None:
+    with pytest.raises(ValueError, match="share of 1"):
+        GUMBEL.quantile(1)
+
+
+# The fit
+
+
+@settings(max_examples=15, deadline=None)
+@given(LAWS, st.integers(0, 1000), st.sampled_from([-0.1, 0.0, 0.2]))
+def test_a_fit_finds_the_parameters_again(law: Law, seed: int, spread: float) -> None:
+    scores, lengths = simulated(law, seed, spread=spread)
+    null = Null.fit(scores[0], lengths, query_length=200, prior=prior_of(law, spread=spread))
+    assert null.place == pytest.approx(20, abs=0.5)
+    assert null.slope == pytest.approx(3, abs=0.5)
+    assert null.scale == pytest.approx(2, rel=0.15)
+    assert null.scores + null.left_out == 1000
+    assert null.left_out <= 3
+
+
+@settings(max_examples=15, deadline=None)
+@given(LAWS, st.integers(0, 1000), st.integers(0, 200), st.floats(20, 1000))
+def test_a_family_in_the_sample_does_not_move_it(law: Law, seed: int, members: int, away: float) -> None:
+    scores, lengths = simulated(law, seed)
+    prior = prior_of(law)
+    (without,) = fit_many(scores[:, members:], lengths[members:], query_lengths=[200], prior=prior)
+    scores[0, :members] = 20 + 3 * log_length(lengths[:members]) + 2 * away
+    (null,) = fit_many(scores, lengths, query_lengths=[200], prior=prior)
+    assert null.left_out >= members
+    assert null.place == pytest.approx(without.place, abs=0.15)
+    assert null.scale == pytest.approx(without.scale, rel=0.08)
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 1000), st.floats(-1e3, 1e3), st.floats(1e-3, 1e3))
+def test_the_unit_of_scores_does_not_matter(seed: int, shift: float, unit: float) -> None:
+    scores, lengths = simulated(GUMBEL, seed, targets=200)
+    first = Null.fit(scores[0], lengths, query_length=200, prior=prior_of(GUMBEL, weights=(1e-9, 1e-9, 1e-9)))
+    other = prior_of(GUMBEL, weights=(1e-9, 1e-9, 1e-9), place=(shift, 0.0), log_scale=(math.log(unit), 0.0))
+    second = Null.fit(scores[0] * unit + shift, lengths, query_length=200, prior=other)
+    a = first.log_p(scores[0] + 5, lengths)
+    np.testing.assert_allclose(second.log_p((scores[0] + 5) * unit + shift, lengths), a, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("law", [GUMBEL, Law(20.0)])
+def test_e_is_the_number_of_chance_hits(law: Law) -> None:
+    scores, lengths = simulated(law, 5, queries=200, targets=5000)
+    nulls = fit_many(scores[:, :500], lengths[:500], query_lengths=[200] * 200, prior=prior_of(law))
+    for evalue in (1.0, 10.0, 100.0):
+        found = [(null.evalue(row, lengths, 5000) <= evalue).sum() for null, row in zip(nulls, scores, strict=True)]
+        assert np.mean(found) == pytest.approx(evalue, rel=0.3, abs=0.3)
+
+
+def test_a_fit_of_many_is_that_of_each() -> None:
+    scores, lengths = simulated(Law(20.0), 3, queries=5, targets=300)
+    prior = prior_of(Law(20.0))
+    together = fit_many(scores, lengths, query_lengths=[100, 200, 300, 400, 500], prior=prior)
+    for null, row, length in zip(together, scores, (100, 200, 300, 400, 500), strict=True):
+        alone = Null.fit(row, lengths, query_length=length, prior=prior)
+        assert alone.place == pytest.approx(null.place, abs=1e-3)
+        assert alone.scale == pytest.approx(null.scale, rel=1e-3)
+
+
+def test_what_is_not_finite_is_left_out() -> None:
+    scores, lengths = simulated(GUMBEL, 3, targets=300)
+    without = Null.fit(scores[0, 1:], lengths[1:], query_length=200, prior=prior_of(GUMBEL))
+    scores[0, 0] = np.nan
+    null = Null.fit(scores[0], lengths, query_length=200, prior=prior_of(GUMBEL))
+    assert null.scores == without.scores == 299 - null.left_out
+    assert null.place == pytest.approx(without.place, abs=1e-3)
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 19])
+def test_few_scores_stay_near_the_prior(number: int) -> None:
+    prior = Prior(GUMBEL, place=(20.0, 1.0), slope=(3.0, 0.0), log_scale=(math.log(2), 0.1), weights=(20.0, 20.0, 20.0))
+    scores, lengths = simulated(GUMBEL, 9, targets=number)
+    null = Null.fit(scores[0], lengths, query_length=200, prior=prior)
+    assert null.scores == number
+    assert null.place == pytest.approx(20, abs=0.0 if not number else 1.5)
+    assert null.scale == pytest.approx(2, rel=1e-9 if not number else 0.5)
+
+
+def test_scores_that_are_all_the_same_can_be_fitted() -> None:
+    null = Null.fit(np.full(300, 0.5), np.full(300, 100), query_length=100, prior=prior_of(Law(20.0)))
+    assert null.scale > 0
+    assert np.isfinite(null.log_p(0.5, 100))
+
+
+# What is read of it
+
+
+@settings(deadline=None)
+@given(st.floats(-5, 200), st.floats(0, 50), st.integers(1, 40_000), st.integers(1, 10**7))
+def test_a_better_score_never_has_a_greater_e(score: float, better: float, length: int, n: int) -> None:
+    null = Null(Law(1.5, Tail(1e-5, 1.0)), place=20.0, slope=3.0, scale=2.0, spread=0.2)
+    high, low = null.evalue([score, score + better], length, n)
+    assert 0 <= low <= high <= n
+    bits = null.bits(score, length)
+    assert n * 2.0 ** -float(bits) == pytest.approx(high, rel=1e-9)
+
+
+# The prior
+
+
+def test_a_prior_of_a_database_has_its_law_and_lines() -> None:
+    rng = np.random.default_rng(0)
+    query_lengths = rng.integers(50, 800, 150).tolist()
+    scores, lengths = simulated(Law(2.0), 1, queries=150, targets=300, spread=0.2)
+    scores += 5 * log_length(query_lengths)[:, None]
+    scores[:, :2] += 40  # homologues
+    found = fit_prior(scores, lengths, query_lengths=query_lengths, start=prior_of(Law(10.0)))
+    assert found.queries == 150
+    assert 1.5 < found.law.shape < 3.0
+    assert found.place == pytest.approx((20, 5), abs=0.5)
+    assert found.slope == pytest.approx((3, 0), abs=0.5)
+    assert found.log_scale == pytest.approx((math.log(2), 0), abs=0.12)
+    assert found.spread == pytest.approx(0.2, abs=0.08)
+    assert min(found.weights) > 30  # queries differ by their lengths alone
+    assert Prior.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+
+
+def test_too_few_queries_leave_the_prior_as_it_is() -> None:
+    scores, lengths = simulated(GUMBEL, 1, queries=5, targets=300)
+    start = prior_of(GUMBEL)
+    assert fit_prior(scores, lengths, query_lengths=[200] * 5, start=start) is start
+
+
+def test_a_tail_is_found_where_there_is_one() -> None:
+    law = Law(20.0)
+    z = drawn(law, (1_000_000,), 4)
+    assert fit_tail(z, law).tail is None
+    z[:3000] = np.random.default_rng(5).exponential(2.0, 3000)
+    tail = fit_tail(z, law).tail
+    assert tail is not None
+    assert tail.share == pytest.approx(3e-3, rel=0.5)
+    assert tail.reach == pytest.approx(2.0, rel=0.3)
+
+
+@pytest.mark.parametrize("change", [{"place": [1.0]}, {"place": [1.0, math.nan]}, {"law": {"shape": -1, "tail": None}}])
+def test_no_prior_has_such_values(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"are not|shape"):
+        Prior.from_dict(prior_of(GUMBEL).to_dict() | change)

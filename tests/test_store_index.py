@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import store_data as data
 
+import protvec
 from protvec import Database
+from protvec.cli import console, options
 from protvec.cli.app import run
 from protvec.errors import FilterError, QueryError
 from protvec.store import Store, protein_table
@@ -46,11 +48,11 @@ def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
     return Database(store)
 
 
-def recall(db: Database, exact: Database, **options: object) -> float:
+def recall(db: Database, exact: Database, **given: object) -> float:
     shares = []
     for query in matrix(40, 99):
-        found = set(db.search_vector(query, k=10, columns=[], **options).ids)
-        true = set(exact.search_vector(query, k=10, columns=[], **options).ids)
+        found = set(db.search_vector(query, k=10, columns=[], **given).ids)
+        true = set(exact.search_vector(query, k=10, columns=[], **given).ids)
         shares.append(len(found & true) / len(true))
     return float(np.mean(shares))
 
@@ -171,8 +173,34 @@ def test_an_index_is_built_by_itself_where_vectors_do_not_fit(db: Database) -> N
     db.store.keep_indexes(said.append)
     assert [each.kind for each in db.indexes() if each.column == "vector"] == ["ivf_sq"]
     assert "2,500 vectors (ivf_sq)" in "\n".join(said)
-    other = Store.open(db.path)
+    other = Store.open(db.path, search_memory=1000)
     assert not other.find(matrix(2, 1)).how.exact
+
+
+def test_memory_for_searches_is_an_option(db: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    ask = ["search", "--db", db.path, "--id", "P00001", "--explain", "-k", "2"]
+    assert run(["index", "--db", db.path, "--search-memory", "10k"]) == 0
+    assert "2,500 vectors (ivf_sq)" in capsys.readouterr().err
+    assert run([*ask, "--search-memory", "0"]) == 0
+    assert "approximate: ivf_sq" in capsys.readouterr().err
+    small, large = protvec.open(db.path, search_memory=10_000), protvec.open(db.path, search_memory=1 << 30)
+    for _ in range(2):
+        assert not small.search_id("P00001").index.exact
+        answer = large.search_id("P00001")
+    assert answer.index.exact  # an index that was not asked for gives way where the vectors fit
+    assert run([*ask, "--search-memory", "much"]) == 2
+    assert "say 6G or 512M" in capsys.readouterr().err
+    with pytest.raises(QueryError, match="at least 0"):
+        protvec.open(db.path, search_memory=-1)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("6G", 6 * 10**9), ("1.5 GiB", 3 << 29), ("0", 0), ("512mb", 512 * 10**6)]
+)
+def test_sizes_are_read_as_they_are_written(text: str, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console.state, "search_memory", None)
+    options._set_search_memory(text)
+    assert console.state.search_memory == number
 
 
 def test_ingests_go_on_with_indexes_on_the_key(db: Database) -> None:

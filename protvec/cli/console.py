@@ -21,6 +21,7 @@ NOTE_EVERY = 60.0  # seconds between two lines of progress where there is no ter
 class _State:
     debug: bool = False
     storage_options: dict[str, str] = field(default_factory=dict)  # secrets among them: never shown
+    search_memory: int | None = None
 
 
 state = _State()

@@ -10,7 +10,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural, size
-from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
+from protvec.cli.options import DEFAULT_DB, Db, Json, SearchMemory, open_store
 
 if TYPE_CHECKING:
     from protvec.store import IndexInfo
@@ -27,6 +27,7 @@ class Kind(str, Enum):
 
 def index(
     db: Db = DEFAULT_DB,
+    search_memory: SearchMemory = None,  # noqa: ARG001  # acts through its callback
     kind: Annotated[
         Kind, typer.Option(help="Of vectors; exact is none, and auto is none while they fit the memory.")
     ] = Kind.auto,

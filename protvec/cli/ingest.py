@@ -24,6 +24,7 @@ from protvec.cli.options import (
     Precision,
     PrecisionOption,
     ResidueCodec,
+    SearchMemory,
     Threads,
     create_store,
     model_settings,
@@ -47,6 +48,7 @@ def ingest(
         list[str], typer.Argument(metavar="FASTA...", help="FASTA files, plain or .gz; - for standard input.")
     ],
     db: Db = DEFAULT_DB,
+    search_memory: SearchMemory = None,  # noqa: ARG001  # acts through its callback
     model: Model = None,
     precision: PrecisionOption = Precision.auto,
     engine: EngineOption = Engine.auto,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -126,6 +127,36 @@ At: TypeAlias = Annotated[
 ]
 
 
+def _set_search_memory(text: str | None) -> str | None:
+    """Have ``open_store`` use it."""
+    state.search_memory = None if text is None else _bytes(text)
+    return text
+
+
+def _bytes(text: str) -> int:
+    """A number of bytes as it is written: ``6G``, ``512M``, ``1.5 GiB``."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if not found:
+        raise typer.BadParameter(f"{text!r} is no size: say 6G or 512M", param_hint="--search-memory")
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+
+
+SearchMemory: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--search-memory",
+        envvar="PROTVEC_SEARCH_MEMORY",
+        metavar="SIZE",
+        callback=_set_search_memory,
+        help="Memory that vectors may take for searches, such as 6G; an index takes their place beyond.  "
+        "[default: 2 GiB]",
+        show_default=False,
+        rich_help_panel=DATABASE,
+    ),
+]
+
+
 def open_store(db: str, *, at: str | None = None) -> Store:
     """The database that an option names, or a snapshot of it; every command opens it through here.
 
@@ -134,7 +165,7 @@ def open_store(db: str, *, at: str | None = None) -> Store:
     """
     from protvec.store import Store
 
-    return Store.open(db, at=at, storage_options=_options_for(db))
+    return Store.open(db, at=at, storage_options=_options_for(db), search_memory=state.search_memory)
 
 
 def create_store(db: str, space: Space, *, codec: str) -> Store:
@@ -145,7 +176,7 @@ def create_store(db: str, space: Space, *, codec: str) -> Store:
     """
     from protvec.store import Store
 
-    return Store.create(db, space, codec=codec, storage_options=_options_for(db))
+    return Store.create(db, space, codec=codec, storage_options=_options_for(db), search_memory=state.search_memory)
 
 
 def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:

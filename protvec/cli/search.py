@@ -26,6 +26,7 @@ from protvec.cli.options import (
     Offline,
     Precision,
     PrecisionOption,
+    SearchMemory,
     Threads,
     Where,
     model_settings,
@@ -124,6 +125,7 @@ def search(
     ] = None,
     db: Db = DEFAULT_DB,
     at: At = None,
+    search_memory: SearchMemory = None,  # noqa: ARG001  # acts through its callback
     k: Annotated[
         int, typer.Option("-k", min=1, metavar="N", help="How many hits a query at most.", rich_help_panel=HITS)
     ] = 10,

@@ -193,6 +193,7 @@ async def open_async(
     at: str | None = None,
     workers: int = WORKERS,
     storage_options: Mapping[str, str] | None = None,
+    search_memory: int | None = None,
     **settings: Unpack[SettingsOptions],
 ) -> AsyncDatabase:
     """``open``, for ``asyncio``.
@@ -202,11 +203,14 @@ async def open_async(
         at: As for ``open``.
         workers: Threads that answer; further calls wait.
         storage_options: As for ``open``.
+        search_memory: As for ``open``.
         **settings: As for ``open``.
 
     Raises:
         DatabaseError, TypeError: As ``open``.
-        QueryError: there are no workers.
+        QueryError: there are no workers, or ``search_memory`` is below 0.
     """
-    opened = functools.partial(open, path, at=at, storage_options=storage_options, **settings)
+    opened = functools.partial(
+        open, path, at=at, storage_options=storage_options, search_memory=search_memory, **settings
+    )
     return AsyncDatabase(await asyncio.to_thread(opened), workers=workers)

@@ -38,6 +38,7 @@ def open(
     *,
     at: str | None = None,
     storage_options: Mapping[str, str] | None = None,
+    search_memory: int | None = None,
     **settings: Unpack[SettingsOptions],
 ) -> Database:
     """Open a database that is there.
@@ -46,6 +47,8 @@ def open(
         path: The directory, or ``s3://…``, ``gs://…``, ``az://…``.
         at: The name of a snapshot: read the database as it was then, and refuse to change it.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
+        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: those of 550,000 proteins
+            of 768 dimensions. A database that needs more gets an index.
         **settings: See ``Settings``: model, offline, engine, precision, threads, device, latency, notify.
 
     Raises:
@@ -53,9 +56,11 @@ def open(
         DatabaseFormatError: it is not a protvec database, or one of a newer version.
         DatabaseLocationError: the path is mistyped, or the object store cannot be reached.
         SnapshotNotFoundError: it has no snapshot of that name.
+        QueryError: ``search_memory`` is below 0.
         TypeError: an unknown setting.
     """
-    return Database(Store.open(path, at=at, storage_options=storage_options), Settings(**settings))
+    store = Store.open(path, at=at, storage_options=storage_options, search_memory=search_memory)
+    return Database(store, Settings(**settings))
 
 
 def create(
@@ -63,6 +68,7 @@ def create(
     *,
     residues: str = DEFAULT_CODEC,
     storage_options: Mapping[str, str] | None = None,
+    search_memory: int | None = None,
     **settings: Unpack[SettingsOptions],
 ) -> Database:
     """Make a new, empty database for the vectors of one model.
@@ -71,6 +77,8 @@ def create(
         path: The directory, its parents are made; or ``s3://…``, ``gs://…``, ``az://…``.
         residues: How residue arrays are kept: ``int8``, ``int4``, ``float16``, or ``none`` to keep vectors only.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
+        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: those of 550,000 proteins
+            of 768 dimensions. A database that needs more gets an index.
         **settings: See ``Settings``; ``model`` is a name or a checkpoint directory, by default ``ankh-base``.
 
     Raises:
@@ -80,5 +88,7 @@ def create(
     """
     chosen = Settings(**settings)
     checkpoint = chosen.checkpoint()
-    store = Store.create(path, checkpoint.space, codec=residues, storage_options=storage_options)
+    store = Store.create(
+        path, checkpoint.space, codec=residues, storage_options=storage_options, search_memory=search_memory
+    )
     return Database(store, chosen)

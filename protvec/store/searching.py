@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protvec.errors import QueryError
 from protvec.store.answer import Found, IndexUse, exactly
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import check_columns, check_k
@@ -33,6 +34,16 @@ if TYPE_CHECKING:
 # Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions.
 SEARCH_MEMORY = 2 << 30
 _QUERIES_AT_ONCE = 256
+
+
+def check_memory(search_memory: int | None) -> None:
+    """Refuse memory for searches that cannot be.
+
+    Raises:
+        QueryError: It is below 0.
+    """
+    if search_memory is not None and search_memory < 0:
+        raise QueryError(f"the memory for searches is {search_memory:,} bytes: it must be at least 0")
 
 
 class Searching(ProteinReader):
@@ -134,11 +145,12 @@ class Searching(ProteinReader):
         check_k(k)
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
         check_columns(handle, names)
-        if record := self._index(handle):
-            return self._indexed(handle, record, queries, k, where, names)
-        count = int(handle.count_rows())
+        record, count = self._index(handle), int(handle.count_rows())
         fits = bytes_needed(count, self.space.dimension) <= self.search_memory
-        if not fits or not self._cache.pays(len(queries), count):
+        may = fits and (record is None or record.kind == "auto")  # an index that was asked for is used
+        if not may or not self._cache.pays(len(queries), count):
+            if record is not None:
+                return self._indexed(handle, record, queries, k, where, names)
             return self._scanned(handle, queries, k, where, names)
         rows = self._cache.at(handle)
         near = self._cache.nearest(rows, queries, k=k, where=where)

@@ -12,6 +12,7 @@ from protvec.store.index.indexing import Indexing
 from protvec.store.keeping import Keeping
 from protvec.store.location import locate
 from protvec.store.schema import SCHEMA_VERSION, Description
+from protvec.store.searching import SEARCH_MEMORY, check_memory
 from protvec.store.tables import new_session
 from protvec.store.versioning import Versioning
 from protvec.store.writing import Writing
@@ -40,6 +41,7 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
         schema_version: Of its tables.
         created_with: The version of protvec that made it.
         ledger: What was done to it.
+        search_memory: Bytes that vectors may take in memory for searches.
     """
 
     @classmethod
@@ -51,6 +53,7 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
         codec: str = DEFAULT_CODEC,
         precision: str | None = None,
         storage_options: Mapping[str, str] | None = None,
+        search_memory: int | None = None,
     ) -> Store:
         """Make an empty database.
 
@@ -59,14 +62,15 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
         Raises:
             DatabaseExistsError: There is a database, or something else, at the path.
             DatabaseLocationError: A mistyped place, or one that cannot be reached.
-            QueryError: An unknown codec.
+            QueryError: An unknown codec, or memory below 0.
         """
         from protvec import __version__
 
         root = locate(path, storage_options)
         description = Description(space, codec_named(codec).name, precision, SCHEMA_VERSION, __version__)
         layout.create(root, description)
-        return cls._open(root)
+        check_memory(search_memory)
+        return cls._open(root, search_memory=search_memory)
 
     @classmethod
     def open(
@@ -76,6 +80,7 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
         at: str | None = None,
         read_consistency_seconds: float = 1.0,
         storage_options: Mapping[str, str] | None = None,
+        search_memory: int | None = None,
     ) -> Store:
         """Open a database.
 
@@ -84,19 +89,27 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
             at: The name of a snapshot: read that version, and refuse to write.
             read_consistency_seconds: How long another process's commit may stay unseen.
             storage_options: Credentials and settings of the object store, beside those in the environment.
+            search_memory: Bytes that vectors may take in memory for searches; 2 GiB by default.
 
         Raises:
             DatabaseNotFoundError: There is nothing at the path; names similar directories beside it.
             DatabaseFormatError: Not a protvec database, a table is missing, or a newer schema.
             SnapshotNotFoundError: It has no snapshot of that name; names similar ones.
             DatabaseLocationError: A mistyped place, or one that cannot be reached.
+            QueryError: Memory below 0.
         """
-        return cls._open(locate(path, storage_options), at=at, seconds=read_consistency_seconds)
+        check_memory(search_memory)
+        root = locate(path, storage_options)
+        return cls._open(root, at=at, seconds=read_consistency_seconds, search_memory=search_memory)
 
     @classmethod
-    def _open(cls, root: Location, *, at: str | None = None, seconds: float = 1.0) -> Store:
+    def _open(
+        cls, root: Location, *, at: str | None = None, seconds: float = 1.0, search_memory: int | None = None
+    ) -> Store:
         session = new_session()
         description, handles = layout.open_tables(root, session=session)
         if at is not None:
             description, handles = snapshots.checkout(handles, root.path, at)
-        return cls(root, description, handles, seconds=seconds, session=session, at=at)
+        store = cls(root, description, handles, seconds=seconds, session=session, at=at)
+        store.search_memory = SEARCH_MEMORY if search_memory is None else search_memory
+        return store

@@ -242,3 +242,40 @@ def test_many_threads_search_while_another_writes(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_columns_of_hits_stay_those_of_the_version(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    shelf: Shelf = {}
+    put(store, shelf, {f"P{i}": vector(i) for i in range(40)})
+
+    def taxids(view: Store) -> list[tuple[str, int]]:
+        table = view.search(vector(3), k=60, columns=["taxid", "sequence"])
+        return list(zip(table["id"].to_pylist(), table["taxid"].to_pylist(), strict=True))
+
+    def right(shelf: Shelf) -> list[tuple[str, int]]:
+        return [(name, int(name[1:])) for name, _ in oracle(shelf, vector(3), 60)]
+
+    before = dict(shelf)
+    view = store.pinned()
+    for _ in range(6):  # by the fifth they come from memory
+        assert taxids(store) == right(shelf)
+        assert taxids(view) == right(before)
+    assert store._columns._table is not None
+    assert {"id", "taxid", "sequence"} == set(store._columns._table.column_names)
+    store.delete(ids=["P3", "P4"])
+    put(store, shelf, {f"P{i}": vector(i + 2) for i in range(30, 50)})
+    shelf = {name: each for name, each in shelf.items() if name not in ("P3", "P4")}
+    for _ in range(6):
+        assert taxids(store) == right(shelf)
+        assert taxids(view) == right(before)
+    assert store.search(vector(3), columns=["gene"]).column_names == ["id", "gene", "score"]
+
+
+def test_columns_beyond_their_share_of_the_memory_are_read_each_time(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    put(store, {}, {f"P{i}": vector(i) for i in range(40)})
+    store.search_memory = cache.bytes_needed(40, data.D)
+    for _ in range(6):
+        assert len(store.search(vector(3), columns=["taxid", "sequence", "digest"])) == 10
+    assert "digest" in store._columns._large

@@ -9,7 +9,7 @@ from protvec.store.answer import Found, IndexUse, exactly
 from protvec.store.exact import query_matrix, search
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
-from protvec.store.memory import Cache, Passing, bytes_needed
+from protvec.store.memory import Cache, Columns, Passing, bytes_needed
 from protvec.store.memory.scan import nearest
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
@@ -61,12 +61,14 @@ class Searching(ProteinReader):
         self.search_memory = SEARCH_MEMORY
         self._cache = Cache()
         self._passing = Passing()
-        self._record: tuple[int, Record | None] = (-1, None)  # of a version
+        self._columns = Columns()
+        self._known: tuple[int, tuple[Record | None, int, frozenset[str]]] = (-1, (None, 0, frozenset()))  # a version
 
     def pinned(self) -> Self:
         """As ``View.pinned``: what others ask for meanwhile does not disturb it."""
         view = super().pinned()
         view._cache = self._cache.fork(view._current()[0].version)  # noqa: SLF001 - another of this class
+        view._columns = self._columns.fork()  # noqa: SLF001
         return view
 
     def search(
@@ -144,8 +146,9 @@ class Searching(ProteinReader):
     ) -> Found:
         check_k(k)
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
-        check_columns(handle, names)
-        record, count = self._index(handle), int(handle.count_rows())
+        record, count, there = self._about(handle)
+        if not there.issuperset(names):
+            check_columns(handle, names)
         fits = bytes_needed(count, self.space.dimension) <= self.search_memory
         may = fits and (record is None or record.kind == "auto")  # an index that was asked for is used
         if not may or not self._cache.pays(len(queries), count):
@@ -154,15 +157,24 @@ class Searching(ProteinReader):
             return self._scanned(handle, queries, k, where, names)
         rows = self._cache.at(handle)
         near = self._cache.nearest(rows, queries, k=k, where=where)
-        return _found(rows, near, names, exactly(rows.count))
+        return self._found(rows, near, names, exactly(rows.count))
 
-    def _index(self, handle: LanceDataset) -> Record | None:
-        """How to search the index of vectors, if there is one; asked once for each version."""
-        version, record = self._record
+    def _found(self, rows: Rows, near: Nearest, names: list[str], how: IndexUse) -> Found:
+        """The columns of rows in memory."""
+        table = None
+        if names != ["id"]:
+            table = self._columns.take(rows, near.places, names, memory=self.search_memory)
+        if table is None:
+            table = _taken(rows, near.places, names)
+        return Found(table.append_column("score", _array(near.scores)), near.counts, how)
+
+    def _about(self, handle: LanceDataset) -> tuple[Record | None, int, frozenset[str]]:
+        """How to search the index of vectors, if there is one; proteins; columns. Asked once for each version."""
+        version, about = self._known
         if version != handle.version:
-            record = usable(handle)
-            self._record = int(handle.version), record
-        return record
+            about = usable(handle), int(handle.count_rows()), frozenset(handle.schema.names)
+            self._known = int(handle.version), about
+        return about
 
     def _indexed(
         self,
@@ -185,7 +197,8 @@ class Searching(ProteinReader):
             how = exactly(int(handle.count_rows()), meeting=passing)
             if condition.rows is not None:
                 near = nearest(condition.rows, None, queries, k=k)
-                return _found(condition.rows, near, names, how)
+                table = _taken(condition.rows, near.places, names)
+                return Found(table.append_column("score", _array(near.scores)), near.counts, how)
             if condition.few:
                 return self._scanned(handle, queries, k, where, names)._replace(how=how)
         tables = vectors.search(handle, queries, record, k=k, where=where, columns=names, passing=passing)
@@ -214,12 +227,7 @@ class Searching(ProteinReader):
         return Found(pa.concat_tables(tables), counts, exactly(int(handle.count_rows())))
 
 
-def _found(rows: Rows, near: Nearest, names: list[str], how: IndexUse) -> Found:
-    table = _table(rows, near.places, names)
-    return Found(table.append_column("score", _array(near.scores)), near.counts, how)
-
-
-def _table(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
+def _taken(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
     """Columns of rows in memory, each row read once."""
     import numpy as np
     import pyarrow as pa

@@ -74,7 +74,10 @@ def test_an_index_finds_what_it_says_and_says_what_it_is(db: Database, kind: str
     assert how.recall >= 0.95
     assert kind in str(how)
     assert "measured on this database" in str(how)
-    assert hits.scores == pytest.approx(before.scores, abs=1e-12)  # one scale, whatever the index
+    true = dict(zip(before.ids, before.scores, strict=True))
+    both = {id: score for id, score in zip(hits.ids, hits.scores, strict=True) if id in true}
+    assert len(both) >= 3
+    assert both == pytest.approx({id: true[id] for id in both}, abs=1e-12)  # one scale, whatever the index
     assert recall(db, exact) >= 0.85
     assert recall(db, exact, where="taxid = 3") >= 0.85
     assert recall(db, exact, where="taxid = 3 AND dataset = 'a' AND id < 'P00500'") >= 0.85
@@ -86,7 +89,7 @@ def test_a_condition_of_any_selectivity_is_met_as_well_as_none(
     db: Database, kind: str, kept_in_memory: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exact = Database(db.store.pinned())
-    db.index(kind, target_recall=0.9)
+    db.index(kind, target_recall=0.97)
     if not kept_in_memory:
         db.store.search_memory = 0
         monkeypatch.setattr(passing, "_FEW", 30)  # and the index finds the others
@@ -97,7 +100,7 @@ def test_a_condition_of_any_selectivity_is_met_as_well_as_none(
         assert how.meeting == count
         assert how.exact == (kept_in_memory or count <= 30)
         assert ("meet the condition, not by the index" in str(how)) == how.exact
-        assert recall(db, exact, where=where) >= (1.0 if how.exact else 0.9)
+        assert recall(db, exact, where=where) >= (1.0 if how.exact else 0.9)  # of 40 queries, and k-means is random
     assert db.search_vector(matrix(1, 5)[0], k=10).index.meeting is None
     assert len(db.search_vector(matrix(1, 5)[0], k=20, where="id < 'P00012'")) == 12
     assert len(db.search_vector(matrix(1, 5)[0], k=20, where="id < 'A'")) == 0

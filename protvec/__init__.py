@@ -35,6 +35,8 @@ _PUBLIC = {
     "Pair": "protvec.search.reciprocal",
     "Pairs": "protvec.search.reciprocal",
     "Query": "protvec.search",
+    "Prediction": "protvec.transfer",
+    "Predictions": "protvec.transfer",
     "Observer": "protvec.ingest",
     "Report": "protvec.ingest",
     "LogEntry": "protvec.store",
@@ -54,6 +56,8 @@ __all__ = [
     "Observer",
     "Pair",
     "Pairs",
+    "Prediction",
+    "Predictions",
     "Protein",
     "ProtvecError",
     "Query",
@@ -78,6 +82,7 @@ if TYPE_CHECKING:
     from protvec.space import Space
     from protvec.store import LogEntry
     from protvec.store.check import CheckResult
+    from protvec.transfer import Prediction, Predictions
 
 
 def __getattr__(name: str) -> object:

@@ -24,6 +24,7 @@ from protvec.cli import (
     rbh,
     search,
     snapshots,
+    transfer,
     upkeep,
 )
 from protvec.cli.help import Grouped
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     app.command("ingest")(ingest.ingest)
     app.command("search", cls=Grouped, epilog=fields.help_text())(search.search)
     app.command("rbh", cls=Grouped)(rbh.rbh)
+    app.command("transfer", cls=Grouped)(transfer.transfer)
     app.command("get")(inspect.get)
     app.command("info")(inspect.info)
     app.command("delete")(inspect.delete)

@@ -183,6 +183,12 @@ class Pretty(Writer):
         "cosine",
         "query_gap",
         "target_gap",
+        "ri",
+        "evalue",
+        "identity",
+        "coverage",
+        "support",
+        "neighbours",
     )
 
     def __init__(

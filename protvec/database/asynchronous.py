@@ -143,6 +143,8 @@ class AsyncDatabase:
     ingest = _ingesting(Database.ingest)
     delete = _awaited(Database.delete)
     annotate = _awaited(Database.annotate)
+    transfer = _awaited(Database.transfer)
+    check_transfer = _awaited(Database.check_transfer)
 
     async def call(self, function: Callable[[Database], R]) -> R:
         """Anything else: run a function of the database in one of the threads.

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from protvec.database.changing import Changing
 from protvec.database.comparing import Comparing
 from protvec.database.moving import Moving
-from protvec.database.searching import Searching
 from protvec.database.settings import Settings, SettingsOptions
+from protvec.database.transferring import Transferring
 from protvec.database.upkeep import Upkeep
 from protvec.store import DEFAULT_CODEC, Store
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Database(Changing, Comparing, Moving, Searching, Upkeep):
+class Database(Changing, Comparing, Moving, Transferring, Upkeep):
     """A database of proteins: a directory that LanceDB reads, with vectors of one model.
 
     Keep one open for the life of a program. It may be used from several threads at once, and it sees what

@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "annotate": {"errors", "store"},
     "ingest": {"fasta", "headers", "engine", "store"},
     "statistics": set[str](),
-    "search": {"engine", "statistics", "store"},
+    "search": {"align", "engine", "statistics", "store"},
     "exchange": {"ingest"},
     "transfer": {"search"},
     "database": {"annotate", "exchange", "ingest", "search", "transfer"},

@@ -14,7 +14,7 @@ from answers import FACTS, METADATA, answer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, M8
+from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, M8, SIGNIFICANCE
 from protvec.cli.formats import (
     HEADERS,
     Batches,
@@ -182,8 +182,9 @@ def test_a_table_has_a_title_and_never_cuts_an_id() -> None:
         (["descripton"], "near: description"),
         (["id"], "near: target"),
         (["target", "target"], "'target' is named twice"),
-        (["query", "evalue"], "'evalue' needs an alignment"),
-        (["pident", "bitscore"], "pident, bitscore need an alignment"),
+        (["query", "evalue"], "'evalue' needs the statistics"),
+        (["pident", "bitscore"], "pident, bitscore need the statistics"),
+        (["pident", "qcov"], "pident, qcov need an alignment: add --align"),
         (["query.nothing"], "of these queries gene, header, length are known"),
         (["target.nothing"], "no column 'target.nothing'"),
         (["qseq"], "of these queries"),
@@ -209,13 +210,15 @@ def test_a_column_of_ones_own_stays_reachable_beside_a_field() -> None:
     assert layout(["target.evalue"], own, []).of_target == ["evalue"]
 
 
-def test_m8_waits_for_alignments_and_says_what_works() -> None:
-    with pytest.raises(QueryError, match="--columns query,target,score") as error:
-        check_m8(None)
+def test_m8_waits_for_what_it_needs_and_says_what_works() -> None:
+    with pytest.raises(QueryError, match=r"--align.*--columns query,target,score") as error:
+        check_m8(None, aligned=False)
     assert "pident" in str(error.value)
-    check_m8(["query", "target"])
+    with pytest.raises(QueryError, match=r"statistics of scores.*: evalue, bits; .* query,target,pident,alnlen"):
+        check_m8(None, aligned=True)
+    check_m8(["query", "target"], aligned=False)
     assert len(M8) == 12
-    assert {BY_NAME[name].side for name in M8} == {"hit", ALIGNMENT}
+    assert {BY_NAME[name].side for name in M8} == {"hit", ALIGNMENT, SIGNIFICANCE}
     assert {Format.tsv: True, Format.csv: True, Format.m8: False} == HEADERS
 
 

@@ -26,6 +26,7 @@ class Asked:
     unlike: tuple[str, ...]
     text: str | None
     where: str | None
+    align: bool = False
 
     @property
     def option(self) -> str:
@@ -86,6 +87,9 @@ class Asked:
             and exclude_self is not None,
             ("--exclude-self", f"has no use with {self.option}, which is no protein of the database"): nobody,
             ("--min-score", "is a cosine: it has no use with --text alone"): self.only_text and min_score is not None,
+            ("--align", f"needs the residues of a query: it has no use with {self.option}"): self.align
+            and (file or self.like or self.only_text),
+            ("--align", "ranks by alignment, --text by vector and text: choose one"): self.align and self.both,
             ("--query-where", "is for --all and --against"): self.where is not None and some,
         }
         return [rule for rule, broken in rules.items() if broken]

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-QUERY, HIT, BOTH, TARGET, ALIGNMENT = "query", "hit", "both", "target", "alignment"
+QUERY, HIT, TARGET = "query", "hit", "target"
+# Of some searches: by vector and text, with an alignment, both of these. Nothing has significance yet.
+BOTH, ALIGNMENT, COSINE, SIGNIFICANCE = "both", "alignment", "cosine", "significance"
+WITH_TEXT, ALIGNED = frozenset({BOTH, COSINE}), frozenset({ALIGNMENT, COSINE})
 
 
 @dataclass(frozen=True)
@@ -17,9 +20,8 @@ class Field:
     Attributes:
         name: What it is called.
         about: What it means.
-        side: ``query``, ``hit``, ``target`` or ``alignment``: what its value comes from; ``both`` is a hit that is
-            found by vector and text.
-        column: The column of the database behind it, for a query and a target; of the table of hits, for a hit.
+        side: What its value comes from; other than ``query``, ``hit`` and ``target`` not every search has it.
+        column: The column of the database behind it, for a query and a target; else of the table of hits.
         also: Other names for it, as BLAST has them.
     """
 
@@ -34,32 +36,62 @@ FIELDS = (
     Field("query", "name of the query", HIT, "query", ("qseqid",)),
     Field("target", "id of the protein that was found", HIT, "target", ("sseqid",)),
     Field("rank", "1 for the best hit of a query", HIT, "rank"),
-    Field("score", "cosine of the two vectors, -1 to 1; with --text the match, or the sum of ranks", HIT, "score"),
+    Field(
+        "score",
+        "cosine of the two vectors, -1 to 1; with --align the alignment's, with --text the match, or the sum of ranks",
+        HIT,
+        "score",
+        ("raw",),
+    ),
     Field("evidence", "what found it beside --text: vector, text or both", BOTH, "evidence"),
     Field("vrank", "with --text: its place by vector", BOTH, "vector_rank", ("vector_rank",)),
     Field("trank", "with --text: its place by text", BOTH, "text_rank", ("text_rank",)),
-    Field("cosine", "with --text: cosine of the two vectors", BOTH, "cosine"),
+    Field("cosine", "with --text or --align: cosine of the two vectors", COSINE, "cosine"),
     Field("qlen", "residues of the query", QUERY, "length"),
     Field("tlen", "residues of the target", TARGET, "length", ("slen",)),
     Field("qheader", "header line of the query, its id included", QUERY, "header"),
     Field("theader", "header line of the target, its id included", TARGET, "header", ("stitle",)),
     Field("qseq", "sequence of the query", QUERY, "sequence"),
     Field("tseq", "sequence of the target", TARGET, "sequence"),
-    Field("pident", "identical residues of the alignment, in percent", ALIGNMENT),
-    Field("alnlen", "columns of the alignment", ALIGNMENT),
-    Field("mismatch", "pairs of residues that differ", ALIGNMENT),
-    Field("gapopen", "gaps", ALIGNMENT),
-    Field("qstart", "first aligned residue of the query, from 1", ALIGNMENT),
-    Field("qend", "last aligned residue of the query", ALIGNMENT),
-    Field("tstart", "first aligned residue of the target, from 1", ALIGNMENT, also=("sstart",)),
-    Field("tend", "last aligned residue of the target", ALIGNMENT, also=("send",)),
-    Field("evalue", "hits this good that chance would give", ALIGNMENT),
-    Field("bits", "score of the alignment in bits", ALIGNMENT, also=("bitscore",)),
+    Field("pident", "identical pairs in percent of the columns of the alignment", ALIGNMENT, "pident"),
+    Field("alnlen", "columns of the alignment, gaps included", ALIGNMENT, "alnlen"),
+    Field("mismatch", "pairs of residues that differ", ALIGNMENT, "mismatch"),
+    Field("gapopen", "gaps", ALIGNMENT, "gapopen"),
+    Field("qstart", "first aligned residue of the query, from 1", ALIGNMENT, "qstart"),
+    Field("qend", "last aligned residue of the query", ALIGNMENT, "qend"),
+    Field("tstart", "first aligned residue of the target, from 1", ALIGNMENT, "tstart", ("sstart",)),
+    Field("tend", "last aligned residue of the target", ALIGNMENT, "tend", ("send",)),
+    Field("fident", "pident as a fraction, 0 to 1", ALIGNMENT, "fident"),
+    Field("nident", "identical pairs", ALIGNMENT, "nident"),
+    Field("positive", "pairs that BLOSUM62 scores above 0", ALIGNMENT, "positive"),
+    Field("gaps", "residues across from gaps", ALIGNMENT, "gaps"),
+    Field("qcov", "part of the query from qstart to qend, 0 to 1", ALIGNMENT, "qcov"),
+    Field("tcov", "part of the target from tstart to tend, 0 to 1", ALIGNMENT, "tcov"),
+    Field("cigar", "M for a pair, I for a residue of the query alone, D for one of the target", ALIGNMENT, "cigar"),
+    Field("qaln", "aligned part of the query, with gaps", ALIGNMENT, "qaln"),
+    Field("taln", "aligned part of the target, with gaps", ALIGNMENT, "taln"),
+    Field("evalue", "hits this good that chance would give", SIGNIFICANCE),
+    Field("bits", "score of the alignment in bits", SIGNIFICANCE, also=("bitscore",)),
 )
 BY_NAME = {name: each for each in FIELDS for name in (each.name, *each.also)}
 DEFAULT = ("query", "target", "score", "length", "gene", "organism", "description")
 # With --text beside another query.
 DEFAULT_BOTH = ("query", "target", "score", "evidence", "vrank", "trank", "cosine", "gene", "organism", "description")
+# With --align.
+DEFAULT_ALIGNED = (
+    "query",
+    "target",
+    "score",
+    "pident",
+    "alnlen",
+    "qstart",
+    "qend",
+    "tstart",
+    "tend",
+    "gene",
+    "organism",
+    "description",
+)
 # BLAST's -outfmt 6, in its order; sseqid, sstart, send and bitscore are other names of four of them.
 M8 = (
     "query",
@@ -79,15 +111,18 @@ M8 = (
 
 def help_text() -> str:
     """The columns for ``--help``."""
-    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side != ALIGNMENT]
-    waiting = ", ".join(each.name for each in FIELDS if each.side == ALIGNMENT)
+    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side not in (ALIGNMENT, SIGNIFICANCE)]
+    aligned = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side == ALIGNMENT]
+    waiting = ", ".join(each.name for each in FIELDS if each.side == SIGNIFICANCE)
     return "\n".join(
         [
             "\b",
             "Columns for --columns, beside every column of the proteins that are found (`protvec info`):",
             *lines,
             "  query.NAME, target.NAME: any column of a stored query, or of a target",
-            f"Not yet, as they need an alignment: {waiting}",
+            "With --align:",
+            *aligned,
+            f"Not yet: {waiting}",
         ]
     )
 
@@ -98,8 +133,8 @@ def markdown() -> str:
 
 
 def _markdown_row(each: Field) -> str:
-    waiting = " (needs an alignment: not yet)" if each.side == ALIGNMENT else ""
-    return f"| `{each.name}` | {each.about}{waiting} | {', '.join(f'`{name}`' for name in each.also)} |"
+    needs = {ALIGNMENT: " (with `--align`)", SIGNIFICANCE: " (not yet)"}.get(each.side, "")
+    return f"| `{each.name}` | {each.about}{needs} | {', '.join(f'`{name}`' for name in each.also)} |"
 
 
 def parse(text: str | None) -> list[str] | None:

@@ -10,6 +10,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protvec.cli.fields import ALIGNMENT, FIELDS
 from protvec.errors import QueryError
 
 if TYPE_CHECKING:
@@ -189,6 +190,7 @@ class Pretty(Writer):
         "coverage",
         "support",
         "neighbours",
+        *(each.name for each in FIELDS if each.side == ALIGNMENT and each.name not in ("cigar", "qaln", "taln")),
     )
 
     def __init__(
@@ -199,10 +201,12 @@ class Pretty(Writer):
         colour: bool = False,
         begun: bool = False,
         noun: str = "hit",
+        pairwise: bool = False,
     ) -> None:
         """Write for a terminal so many columns wide."""
         super().__init__(layout, begun=begun)
         self._noun = noun
+        self._pairwise = pairwise
         self._width = width or 120
         self._colour = colour
 
@@ -232,7 +236,17 @@ class Pretty(Writer):
         text = io.StringIO()
         console = Console(file=text, width=self._width, force_terminal=self._colour, legacy_windows=False)
         console.print(table)
-        return text.getvalue()
+        return text.getvalue() + (_pictures(answer, self._width) if self._pairwise else "")
+
+
+def _pictures(answer: Answer, width: int) -> str:
+    """The alignment of each hit."""
+    text = ""
+    for target, found in zip(answer.hits.to_arrow()["target"].to_pylist(), answer.alignments, strict=True):
+        about = f"score {found.score:.1f}, {found.identical}/{found.length} identical, {found.positives} positive"
+        columns = max(20, min(60, width - max(len(answer.query), len(target)) - 16))
+        text += f"\n{target}: {about}, {found.gaps} in gaps\n\n{found.picture(answer.query, target, width=columns)}"
+    return text + "\n"
 
 
 class Batches(Writer):

@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protvec.cli.fields import ALIGNMENT, BOTH, BY_NAME, FIELDS, HIT, M8, QUERY, TARGET
+from protvec.cli.fields import ALIGNMENT, BOTH, BY_NAME, FIELDS, HIT, M8, QUERY, SIGNIFICANCE, TARGET
 from protvec.errors import FilterError, QueryError
 
 if TYPE_CHECKING:
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from protvec.align import Alignment
     from protvec.search.hits import Hits
     from protvec.search.listing import Listing
 
@@ -45,6 +46,7 @@ class Answer:
         facts: Columns of the query by name, such as ``length``: those that ``Layout.of_query`` names.
         key: What the query is, so that another search can tell whether it has the same queries.
         how: How the hits were found.
+        alignments: The alignment of each hit, where there are any.
     """
 
     query: str
@@ -52,11 +54,12 @@ class Answer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     how: str = ""
+    alignments: Sequence[Alignment] = ()
 
     @classmethod
     def of(cls, hits: Hits, facts: Mapping[str, Any] | None = None, key: str = "") -> Answer:
         """The hits of one query."""
-        return cls(hits.query, hits, facts or {}, key, str(hits.index))
+        return cls(hits.query, hits, facts or {}, key, str(hits.index), hits.alignments)
 
 
 @dataclass(frozen=True)
@@ -124,7 +127,9 @@ def headed(id: str, header: str | None) -> str:
     return f"{id} {header}" if header else id
 
 
-def layout(names: Sequence[str], targets: Collection[str], queries: Collection[str], *, both: bool = False) -> Layout:
+def layout(
+    names: Sequence[str], targets: Collection[str], queries: Collection[str], *, sides: Collection[str] = ()
+) -> Layout:
     """The columns that were asked for by name.
 
     A name of ``FIELDS`` means that field; any other is a column of the targets. ``target.NAME`` and ``query.NAME``
@@ -134,16 +139,20 @@ def layout(names: Sequence[str], targets: Collection[str], queries: Collection[s
         names: The columns.
         targets: Columns of the database that is searched.
         queries: What is known of a query, by the names of a database's columns.
-        both: Whether the hits are found by vector and by text.
+        sides: The sides of ``FIELDS`` that this search has beside those of every search.
 
     Raises:
-        FilterError: a column is not there, is of searches with a text, needs an alignment, or is named twice.
+        FilterError: a column is not there, is of other searches, or is named twice.
     """
     refuse_repeats(names)
-    aligned = [name for name in names if name in BY_NAME and BY_NAME[name].side == ALIGNMENT]
-    if aligned:
-        raise FilterError(_needs_alignment(aligned, targets))
-    return Layout(tuple(_column(name, targets, queries, both) for name in names))
+    lacking = [name for name in names if _side(name) in (ALIGNMENT, SIGNIFICANCE) and _side(name) not in sides]
+    if lacking:
+        raise FilterError(_lacking(lacking, targets))
+    return Layout(tuple(_column(name, targets, queries, sides) for name in names))
+
+
+def _side(name: str) -> str:
+    return BY_NAME[name].side if name in BY_NAME else TARGET
 
 
 def refuse_repeats(names: Sequence[str]) -> None:
@@ -157,28 +166,32 @@ def refuse_repeats(names: Sequence[str]) -> None:
         raise FilterError(f"the column {repeated[0]!r} is named twice")
 
 
-def check_m8(names: Sequence[str] | None) -> None:
-    """Refuse BLAST's twelve columns as long as nothing aligns.
+def check_m8(names: Sequence[str] | None, *, aligned: bool) -> None:
+    """Refuse BLAST's twelve columns where some cannot be had.
 
     Raises:
         QueryError: they are asked for; the message says what works.
     """
-    lacking = [name for name in M8 if BY_NAME[name].side == ALIGNMENT]
+    there = [name for name in M8 if _side(name) == HIT or (aligned and _side(name) == ALIGNMENT)]
+    lacking = [name for name in M8 if name not in there]
     if names is None and lacking:
+        needs = "the statistics of scores, which search does not have yet" if aligned else "an alignment (--align)"
+        works = ",".join(there if aligned else (*there, "score"))
         raise QueryError(
-            f"m8 has columns that need an alignment, which search does not make yet: {', '.join(lacking)}; "
-            "what works: --format m8 --columns query,target,score (tabs, no header), or --format tsv"
+            f"m8 has columns that need {needs}: {', '.join(lacking)}; "
+            f"what works: --format m8 --columns {works} (tabs, no header), or --format tsv"
         )
 
 
-def _column(name: str, targets: Collection[str], queries: Collection[str], both: bool) -> Column:
+def _column(name: str, targets: Collection[str], queries: Collection[str], sides: Collection[str]) -> Column:
     side, _, rest = name.partition(".")
     known = BY_NAME.get(name)
-    if known is not None and known.side == BOTH and not both:
+    if known is not None and known.side not in (HIT, QUERY, TARGET, *sides):
         if name not in targets:
-            raise FilterError(f"the column {name!r} is of searches with --text beside another query")
+            others = "--text beside another query" if known.side == BOTH else "--text beside another query, or --align"
+            raise FilterError(f"the column {name!r} is of searches with {others}")
         known = None  # a column of the user's own
-    if known is not None and known.side in (HIT, BOTH):
+    if known is not None and known.side not in (QUERY, TARGET):
         return Column(name, HIT, known.column)
     if known is not None:
         found = Column(name, known.side, known.column, header=known.column == "header")
@@ -187,28 +200,32 @@ def _column(name: str, targets: Collection[str], queries: Collection[str], both:
     else:
         found = Column(name, TARGET, name)
     there = queries if found.side == QUERY else targets
-    if both and found.side == TARGET and found.source in _OF_BOTH:
-        raise FilterError(f"with --text, {found.source} is what the search says of a hit: rename the database's column")
+    if found.side == TARGET and found.source in {each.column for each in FIELDS if each.side in sides}:
+        option = "--align" if ALIGNMENT in sides else "--text"
+        raise FilterError(
+            f"with {option}, {found.source} is what the search says of a hit: rename the database's column"
+        )
     if found.source not in there:
         raise FilterError(_unknown(name, found, targets, queries))
     return found
 
 
-_OF_BOTH = {each.column for each in FIELDS if each.side == BOTH}
-
-
 def _unknown(name: str, found: Column, targets: Collection[str], queries: Collection[str]) -> str:
     if found.side == QUERY:
         return f"there is no column {name!r}: of these queries {', '.join(sorted(queries))} are known"
-    names = [*(each for each in BY_NAME if BY_NAME[each].side != ALIGNMENT), *targets]
+    names = [*(each for each in BY_NAME if _side(each) != SIGNIFICANCE), *targets]
     hint = "target" if name == "id" else ", ".join(difflib.get_close_matches(name.lower(), names, n=3))
     meant = f" (near: {hint})" if hint else ""
-    fields = ", ".join(each.name for each in FIELDS if each.side != ALIGNMENT)
+    fields = ", ".join(each.name for each in FIELDS if each.side not in (ALIGNMENT, SIGNIFICANCE))
     return f"there is no column {name!r}{meant}; there are {fields}, and of the database {', '.join(targets)}"
 
 
-def _needs_alignment(names: Sequence[str], targets: Collection[str]) -> str:
+def _lacking(names: Sequence[str], targets: Collection[str]) -> str:
     own = [f"target.{name}" for name in names if name in targets]
     hint = f"; the database's own column is {', '.join(own)}" if own else ""
     what = f"the column {names[0]!r} needs" if len(names) == 1 else f"the columns {', '.join(names)} need"
-    return f"{what} an alignment, which search does not make yet: take score, qlen, tlen or others{hint}"
+    if any(_side(name) == SIGNIFICANCE for name in names):
+        return (
+            f"{what} the statistics of scores, which search does not have yet: take score, qlen, tlen or others{hint}"
+        )
+    return f"{what} an alignment: add --align, or take score, qlen, tlen or others{hint}"

@@ -97,7 +97,7 @@ Threads: TypeAlias = Annotated[
     typer.Option(
         "--threads",
         min=1,
-        help="Threads to embed with; by default all that are ours to use.",
+        help="Threads to embed and to align with; by default all that are ours to use.",
         rich_help_panel=MODEL,
     ),
 ]

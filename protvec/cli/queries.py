@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from protvec.cli.layout import Answer
 from protvec.cli.partial import Progress, chained
 from protvec.errors import InputError, QueryError
-from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +35,7 @@ class Options:
         columns: Columns that the hits bring.
         facts: Columns that have to be known of a query.
         text: Rank by this text too.
+        candidates: Rank by alignment, of so many proteins.
     """
 
     k: int
@@ -45,11 +45,14 @@ class Options:
     columns: Sequence[str]
     facts: Sequence[str]
     text: str | None = None
+    candidates: int | None = None
 
     def of_hits(self) -> dict[str, Any]:
         """Those that every search of ``Database`` by vector takes."""
         given = {"k": self.k, "where": self.where, "min_score": self.min_score, "columns": list(self.columns)}
-        return given if self.text is None else {**given, "text": self.text}
+        if self.text is not None:
+            given["text"] = self.text
+        return given if self.candidates is None else {**given, "align": True, "candidates": self.candidates}
 
 
 class Source(Protocol):
@@ -170,11 +173,11 @@ class Stored:
         """See ``Source``."""
         left = rest(((id, id) for id in self._ids), done)
         while block := list(islice(left, _BLOCK)):
-            rows = self._database.store.get(block, columns=["vector", *options.facts])
-            vectors = matrix_of(rows["vector"])
+            rows = self._database.store.get(block, columns=["id", *options.facts])
             facts = rows.select(list(options.facts)).to_pylist() if options.facts else [{}] * len(block)
-            exclude = block if options.exclude_self else None
-            answers = self._against.search_vectors(vectors, names=block, exclude=exclude, **options.of_hits())
+            answers = self._database.search_ids(
+                block, against=self._against, exclude_self=options.exclude_self, **options.of_hits()
+            )
             for hits, about in zip(answers, facts, strict=True):
                 yield Answer.of(hits, about, hits.query)
 

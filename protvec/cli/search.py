@@ -10,7 +10,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.asked import Asked
-from protvec.cli.fields import DEFAULT, DEFAULT_BOTH, parse
+from protvec.cli.fields import ALIGNED, DEFAULT, DEFAULT_ALIGNED, DEFAULT_BOTH, M8, WITH_TEXT, parse
 from protvec.cli.formats import Format
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -146,6 +146,29 @@ def search(
             rich_help_panel=HITS,
         ),
     ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Rank by local alignment of residues, which are stored: nothing of the database is embedded again.",
+            rich_help_panel=HITS,
+        ),
+    ] = False,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            "--candidates",
+            min=1,
+            metavar="N",
+            help="With --align: how many of the nearest vectors' proteins are aligned.  [default: 200]",
+            show_default=False,
+            rich_help_panel=HITS,
+        ),
+    ] = None,
+    pairwise: Annotated[
+        bool,
+        typer.Option("--pairwise", help="With --align: draw the alignments under the table.", rich_help_panel=OUTPUT),
+    ] = False,
     explain: Annotated[
         bool,
         typer.Option(
@@ -200,23 +223,39 @@ def search(
 ) -> None:
     """Find the proteins most like a query, or like each of many."""
     asked = Asked(
-        query, tuple(id or ()), ids, all, against, vectors, tuple(like or ()), tuple(unlike or ()), text, query_where
+        query,
+        tuple(id or ()),
+        ids,
+        all,
+        against,
+        vectors,
+        tuple(like or ()),
+        tuple(unlike or ()),
+        text,
+        query_where,
+        align,
     )
     asked.check(exclude_self=exclude_self, min_score=min_score)
+    for option, given in (("--candidates", candidates is not None), ("--pairwise", pairwise)):
+        if given and not align:
+            raise typer.BadParameter("is for --align", param_hint=option)
     check_output(format, header, output, force)
     settings = model_settings(model, precision, engine, threads, device, offline)
     if query is None:
-        _refuse_model(settings, asked.option)
+        _refuse_model(settings, asked)
 
     from protvec.cli.layout import layout
     from protvec.cli.queries import Options, is_file
     from protvec.cli.sink import Sink
     from protvec.database import Database
+    from protvec.search import CANDIDATES
 
     if query is not None and not is_file(query):  # one sequence: all threads work on it
         settings = replace(settings, latency=query != "-")
     wanted = parse(columns)
-    sink = Sink(format=format, columns=wanted, header=header, output=output, force=force)
+    sink = Sink(
+        format=format, columns=wanted, header=header, output=output, force=force, aligned=align, pairwise=pairwise
+    )
     # All answers are of one version, whatever other processes write meanwhile.
     database = _opened(Database(open_store(db, at=at).pinned(), settings), db)
     other = _opened(Database(open_store(against).pinned(), settings), against) if against else None
@@ -225,8 +264,9 @@ def search(
     searched = other or database
     searched.store.check_space(database.store.space)
     source = asked.source(database, other)
-    usual = DEFAULT_BOTH if asked.both else DEFAULT
-    shown = layout(wanted or list(usual), _metadata(searched), source.known, both=asked.both)
+    usual, sides = _usual(asked)
+    names = wanted or list(M8 if sink.format is Format.m8 else usual)
+    shown = layout(names, _metadata(searched), source.known, sides=sides)
     options = Options(
         k=k,
         where=where,
@@ -235,6 +275,7 @@ def search(
         columns=shown.of_target,
         facts=shown.of_query,
         text=text if asked.both else None,
+        candidates=(candidates or CANDIDATES) if align else None,
     )
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
@@ -245,6 +286,13 @@ def search(
     )
     if done.without:
         console.note(_without(done, asked, where))
+
+
+def _usual(asked: Asked) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The columns of hits where none are named, and the sides of fields that the search has."""
+    if asked.align:
+        return DEFAULT_ALIGNED, ALIGNED
+    return (DEFAULT_BOTH, WITH_TEXT) if asked.both else (DEFAULT, frozenset())
 
 
 def _identity(
@@ -265,6 +313,7 @@ def _identity(
         "where": options.where,
         "min-score": options.min_score,
         "text": asked.text,
+        "candidates": options.candidates,
         "exclude-self": options.exclude_self,
         "columns": shown.names,
         **sink.settings(),
@@ -294,12 +343,12 @@ def _metadata(database: Database) -> list[str]:
     return [name for name in database.store.columns if name not in ("id", "vector")]
 
 
-def _refuse_model(settings: Settings, option: str) -> None:
-    """A stored protein has its vector: no model runs, and none may be asked for in vain."""
+def _refuse_model(settings: Settings, asked: Asked) -> None:
+    """A stored protein has its vector: no model runs, and none may be asked for in vain. Alignments have threads."""
     unused = type(settings)()
-    for name in ("model", "precision", "engine", "threads", "device"):
+    for name in ("model", "precision", "engine", "device", *(() if asked.align else ("threads",))):
         if getattr(settings, name) != getattr(unused, name):
-            raise typer.BadParameter(f"has no use with {option}, which needs no model", param_hint=f"--{name}")
+            raise typer.BadParameter(f"has no use with {asked.option}, which needs no model", param_hint=f"--{name}")
 
 
 def _watched(

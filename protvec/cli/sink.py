@@ -44,6 +44,8 @@ class Sink:
         header: bool | None,
         output: Path | None,
         force: bool,
+        aligned: bool = False,
+        pairwise: bool = False,
     ) -> None:
         """Check it all before anything is searched for.
 
@@ -53,17 +55,24 @@ class Sink:
             header: Whether text begins with the names of the columns; None for what the format usually has.
             output: The file; None for standard output.
             force: Replace the file.
+            aligned: Whether hits have alignments.
+            pairwise: Draw them under each table.
 
         Raises:
             QueryError: the format cannot be had so.
             InputError: the file is there already, or cannot be.
         """
         stdout = sys.stdout.isatty()
-        self.format = format or format_for(output, terminal=stdout)
+        self.format = format or (Format.table if pairwise else format_for(output, terminal=stdout))
+        if pairwise and self.format is not Format.table:
+            raise QueryError(
+                f"alignments are drawn under a table, not in {self.format.value}: take --columns qaln,taln"
+            )
+        self._pairwise = pairwise
         if self.format is Format.parquet and output is None and stdout:
             raise QueryError("parquet is binary: name a file with -o, or send standard output to one")
         if self.format is Format.m8:
-            check_m8(columns)
+            check_m8(columns, aligned=aligned)
         self.header = HEADERS.get(self.format, False) if header is None else header
         self._output = output
         device = output is not None and output.exists() and not output.is_file() and not output.is_dir()
@@ -78,7 +87,7 @@ class Sink:
 
     def settings(self) -> dict[str, Any]:
         """What decides about the bytes, beside the answers and the columns."""
-        return {"format": self.format.value, "header": self.header}
+        return {"format": self.format.value, "header": self.header, "pairwise": self._pairwise}
 
     def write(
         self,
@@ -135,7 +144,7 @@ class Sink:
             return Batches(layout, types=types or {}, begun=begun)
         if self.format is Format.table:
             width = shutil.get_terminal_size().columns if self._terminal else None
-            return Pretty(layout, width=width, colour=self._terminal, begun=begun, noun=noun)
+            return Pretty(layout, width=width, colour=self._terminal, begun=begun, noun=noun, pairwise=self._pairwise)
         return TEXTS[self.format](layout, header=self.header, begun=begun)
 
     def _to_file(

@@ -127,6 +127,7 @@ class AsyncDatabase:
     search_like = _awaited(Database.search_like)
     search_text = _awaited(Database.search_text)
     search_many = _streamed(Database.search_many)
+    search_ids = _streamed(Database.search_ids)
     search_vectors = _streamed(Database.search_vectors)
     search_all = _streamed(Database.search_all)
     search_against = _streamed(Database.search_against)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protvec.align import Chain
 from protvec.database.looking import Looking
 from protvec.engine.base import embed
-from protvec.search import nearest
+from protvec.search import CANDIDATES, nearest
+from protvec.search.aligned import Asked, search_aligned
 from protvec.search.combined import search_text
 from protvec.search.like import search_like
-from protvec.search.proteome import search_proteome
+from protvec.search.proteome import search_ids, search_proteome
 from protvec.search.query import as_queries
 from protvec.store import digest, quote
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from protvec.align import Scoring
     from protvec.database.core import Core
     from protvec.fasta import Record
     from protvec.search import Hits, Query
@@ -36,6 +39,8 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
     ) -> Hits:
         """The proteins most like a sequence.
 
@@ -48,14 +53,25 @@ class Searching(Looking):
             columns: Metadata columns of the hits; by default length, gene, organism and description.
             text: Rank by this text too, as ``search_text`` would, by reciprocal ranks; every hit then says which
                 evidence found it: ``evidence``, ``vector_rank``, ``text_rank`` and ``cosine``.
+            align: Rank by local alignment of the residues, as suits the model, or with this ``Scoring``. Nothing that
+                is stored is embedded again. Hits then have ``alignments``, and columns such as ``qstart``.
+            candidates: How many of the proteins with the highest cosines are aligned, at least k.
 
         Raises:
-            QueryError: the sequence or a setting cannot be used.
+            QueryError: the sequence or a setting cannot be used; or the database keeps no residues to align.
             FilterError: the condition is no SQL, or names a column that is not there.
             ModelError: the weights of the model cannot be had.
         """
         (hits,) = self.search_many(
-            [query], k=k, where=where, min_score=min_score, exclude_self=exclude_self, columns=columns, text=text
+            [query],
+            k=k,
+            where=where,
+            min_score=min_score,
+            exclude_self=exclude_self,
+            columns=columns,
+            text=text,
+            align=align,
+            candidates=candidates,
         )
         return hits
 
@@ -69,9 +85,21 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
     ) -> Iterator[Hits]:
         """The hits of each of many sequences, in their order, as they become ready. See ``search``."""
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
+        wanted = nearest.check(
+            self.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            columns=columns,
+            text=text,
+            align=align,
+            candidates=candidates,
+            threads=self.settings.threads,
+        )
         return self._embedded(queries, wanted, exclude_self)  # checked before the model is loaded
 
     def _embedded(
@@ -87,7 +115,11 @@ class Searching(Looking):
         for embedding in embed(self.encoder(), sequences()):
             query = pending.pop(0)
             limited = wanted.limited_to(_not_itself(query)) if exclude_self else wanted
-            yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id)
+            if wanted.align is None:
+                yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id)
+            else:
+                chain = Chain(query.sequence, embedding.residues)
+                yield search_aligned(self.store, Asked(query.id, embedding.vector, chain), limited)
 
     def search_id(
         self,
@@ -99,16 +131,73 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
     ) -> Hits:
         """The proteins most like one of the database. Needs no model. See ``search``.
 
         Raises:
             ProteinNotFoundError: it is not there; the message names similar ids.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
-        return nearest.search_vector(
-            self.store, self.get(id).vector, wanted, query=id, exclude=id if exclude_self else None
+        (hits,) = self.search_ids(
+            [id],
+            k=k,
+            where=where,
+            min_score=min_score,
+            exclude_self=exclude_self,
+            columns=columns,
+            text=text,
+            align=align,
+            candidates=candidates,
         )
+        return hits
+
+    def search_ids(
+        self,
+        ids: Sequence[str],
+        *,
+        against: Core | None = None,
+        k: int = 10,
+        where: str | None = None,
+        min_score: float | None = None,
+        exclude_self: bool = False,
+        columns: Sequence[str] | None = None,
+        text: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
+    ) -> Iterator[Hits]:
+        """The hits of each of several proteins of the database, in the order of the ids. Needs no model.
+
+        Args:
+            ids: The proteins.
+            against: Search this database of the same model instead.
+            k: As for ``search``, like the rest.
+            where: A condition on the hits.
+            min_score: The lowest cosine.
+            exclude_self: Leave the protein of the query's id out of its hits.
+            columns: Metadata columns of the hits.
+            text: Rank by this text too.
+            align: Rank by alignment.
+            candidates: How many are aligned.
+
+        Raises:
+            ProteinNotFoundError: one is not there; the message names similar ids.
+            SpaceMismatchError: the vectors of the two databases are of different models.
+        """
+        searched = self.store if against is None else against.store
+        searched.check_space(self.store.space)
+        wanted = nearest.check(
+            searched,
+            k=k,
+            where=where,
+            min_score=min_score,
+            columns=columns,
+            text=text,
+            align=align,
+            candidates=candidates,
+            threads=self.settings.threads,
+        )
+        return search_ids(self.store, searched, ids, wanted, leave_out_self=exclude_self)
 
     def search_vector(
         self,
@@ -233,6 +322,8 @@ class Searching(Looking):
         include_self: bool = False,
         query_where: str | None = None,
         after: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
     ) -> Iterator[Hits]:
         """The hits of every protein of the database, in the order of the ids, in bounded memory. Needs no model.
 
@@ -246,12 +337,23 @@ class Searching(Looking):
             include_self: Let a protein be among its own hits.
             query_where: A condition on the proteins that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
+            align: Rank by alignment: see ``search``.
+            candidates: How many are aligned.
 
         Raises:
             QueryError: k or min_score cannot be used.
             FilterError: a condition is no SQL, or names a column that is not there.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(
+            self.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            columns=columns,
+            align=align,
+            candidates=candidates,
+            threads=self.settings.threads,
+        )
         return search_proteome(
             self.store, self.store, wanted, query_where=query_where, after=after, leave_out_self=not include_self
         )
@@ -266,6 +368,8 @@ class Searching(Looking):
         columns: Sequence[str] | None = None,
         query_where: str | None = None,
         after: str | None = None,
+        align: bool | Scoring = False,
+        candidates: int = CANDIDATES,
     ) -> Iterator[Hits]:
         """The hits of every protein of this database in another of the same model, in the order of the ids.
 
@@ -277,13 +381,24 @@ class Searching(Looking):
             columns: Metadata columns of the hits.
             query_where: A condition on the proteins of this database that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
+            align: Rank by alignment: see ``search``.
+            candidates: How many are aligned.
 
         Raises:
             SpaceMismatchError: the vectors of the two are of different models.
             QueryError: k or min_score cannot be used.
             FilterError: a condition is no SQL, or names a column that is not there.
         """
-        wanted = nearest.check(other.store, k=k, where=where, min_score=min_score, columns=columns)
+        wanted = nearest.check(
+            other.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            columns=columns,
+            align=align,
+            candidates=candidates,
+            threads=self.settings.threads,
+        )
         return search_proteome(self.store, other.store, wanted, query_where=query_where, after=after)
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from protvec.search.listing import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import pyarrow as pa
 
+    from protvec.align import Alignment
     from protvec.store import IndexUse
 
 
@@ -28,10 +29,12 @@ class Hit:
         target: Id of the protein.
         rank: 1 for the best.
         score: What the hits are ranked by; higher is better. By vector the cosine of the two vectors, -1 to 1; by
-            text the match, of no upper bound; by both the sum of reciprocal ranks.
+            text the match, of no upper bound; by both the sum of reciprocal ranks; of a search that aligns the score
+            of the alignment.
         metadata: The protein's other columns by name, as far as they were asked for. Of a search by vector and text
             also ``evidence``, which is ``vector``, ``text`` or ``both``, ``vector_rank`` and ``text_rank``, the places
-            in the two rankings, and ``cosine``.
+            in the two rankings, and ``cosine``. Of one that aligns ``cosine`` and what docs/alignment.md lists, such
+            as ``qstart`` and ``cigar``.
     """
 
     query: str
@@ -56,11 +59,13 @@ class Hits(Listing[Hit]):
 
     Attributes:
         query: Name of the query.
+        alignments: The alignment of each hit, of a search that aligns; else none.
     """
 
-    def __init__(self, query: str, table: pa.Table, index: IndexUse) -> None:
+    def __init__(self, query: str, table: pa.Table, index: IndexUse, alignments: Sequence[Alignment] = ()) -> None:
         super().__init__(table)
         self.query = query
+        self.alignments = tuple(alignments)
         self._how = index
 
     @property

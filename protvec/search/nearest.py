@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from protvec.errors import FilterError, QueryError
+from protvec.search.aligning import CANDIDATES, OF_ALIGNED, aligning
 from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
 from protvec.store import both
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
+    from protvec.align import Scoring
+    from protvec.search.aligning import Aligning
     from protvec.store import Store
     from protvec.store.reader import Reader
 
@@ -42,6 +45,7 @@ class Wanted:
         min_score: Leave out hits below this cosine.
         columns: Metadata columns of the hits, without those that every hit has.
         text: Rank by this text too.
+        align: Rank by alignment, so.
     """
 
     k: int
@@ -49,6 +53,7 @@ class Wanted:
     min_score: float | None
     columns: tuple[str, ...]
     text: str | None = None
+    align: Aligning | None = None
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""
@@ -63,11 +68,14 @@ def check(
     min_score: float | None = None,
     columns: Sequence[str] | None = None,
     text: str | None = None,
+    align: bool | Scoring = False,
+    candidates: int = CANDIDATES,
+    threads: int | None = None,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
     Raises:
-        QueryError: k, min_score or the text cannot be used.
+        QueryError: k, min_score or the text cannot be used, or nothing can be aligned.
         FilterError: the condition is no SQL, or names a column that is not there; or there is no such column.
     """
     if k < 1:
@@ -77,14 +85,17 @@ def check(
         store.check_filter(where)
     if text is not None:
         parse_text(text)
+    how = aligning(store, align, candidates=candidates, threads=threads)
+    if how is not None and text is not None:
+        raise QueryError("hits are ranked by alignment, or by vector and text: choose one")
     there = [name for name in store.columns if name not in ("id", "vector")]
-    leading = LEADING_COLUMNS if text is None else (*LEADING_COLUMNS, *EVIDENCE)
+    leading = (*LEADING_COLUMNS, *(EVIDENCE if text is not None else OF_ALIGNED if how is not None else ()))
     wanted = DEFAULT_COLUMNS if columns is None else columns
     for name in wanted:
         if name not in there and name not in leading:
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
     kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
-    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text)
+    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text, align=how)
 
 
 def check_min_score(min_score: float | None) -> None:

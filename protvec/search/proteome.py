@@ -1,17 +1,44 @@
-"""Every protein of a database as a query, in the order of their ids."""
+"""Stored proteins as queries: some by id, or every one of a database in the order of their ids."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from protvec.search.aligned import search_stored
 from protvec.search.nearest import BLOCK, search_block
+from protvec.store import matrix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from protvec.search.hits import Hits
     from protvec.search.nearest import Wanted
     from protvec.store import Store
+    from protvec.store.reader import Reader
+
+
+def search_ids(
+    queries: Store, targets: Store, ids: Sequence[str], wanted: Wanted, *, leave_out_self: bool = False
+) -> Iterator[Hits]:
+    """The hits of some proteins of one database in another, or in the same, in the order of their ids.
+
+    Args:
+        queries: The database whose proteins are the queries.
+        targets: The database that is searched.
+        ids: The proteins.
+        wanted: What to find.
+        leave_out_self: Whether the protein of the query's id is left out of its hits.
+
+    Raises:
+        ProteinNotFoundError: one is not there.
+    """
+    for start in range(0, len(ids), BLOCK):
+        part = ids[start : start + BLOCK]
+        vectors = matrix_of(queries.get(part, columns=["vector"])["vector"])
+        yield from _block(queries, targets, part, vectors, wanted, leave_out_self)
 
 
 def search_proteome(
@@ -49,4 +76,17 @@ def _stream(
 ) -> Iterator[Hits]:
     asked, searched = queries.pinned(), targets.pinned()
     for ids, vectors in asked.iter_vectors(where=query_where, after=after, batch_size=BLOCK):
-        yield from search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None)
+        yield from _block(asked, searched, ids, vectors, wanted, leave_out_self)
+
+
+def _block(
+    asked: Reader,
+    searched: Reader,
+    ids: Sequence[str],
+    vectors: NDArray[np.float32],
+    wanted: Wanted,
+    leave_out_self: bool,
+) -> Iterable[Hits]:
+    if wanted.align is not None:
+        return search_stored(asked, searched, ids, vectors, wanted, leave_out_self=leave_out_self)
+    return search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None)

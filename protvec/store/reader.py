@@ -52,7 +52,7 @@ class Reader(Texts):
             ProteinNotFoundError: Some are not there.
             QueryError: This database keeps none.
         """
-        self._check_keeps()
+        self.check_residues()
         unique = list(dict.fromkeys(ids))
         handles = self._current()
         for pause in (*_PAUSES, None):
@@ -64,6 +64,30 @@ class Reader(Texts):
                 time.sleep(pause)
                 handles = self._newest()
         raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
+
+    def arrays(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Per-residue arrays by digest, many in one read.
+
+        Returns:
+            ndarray, shape=(L, D), dtype=float32, decoded, each.
+
+        Raises:
+            QueryError: This database keeps none, or has none of some.
+        """
+        self.check_residues()
+        unique = sorted(set(digests))
+        found: dict[str, NDArray[np.float32]] = {}
+        handle = self._current()[1]
+        for pause in (*_PAUSES, None):
+            left = [each for each in unique if each not in found]
+            found |= read_arrays(handle, left, dimension=self.space.dimension, lookup=self._array_lookup)
+            if len(found) == len(unique):
+                return found
+            if pause is not None:
+                time.sleep(pause)
+                handle = self._newest()[1]
+        absent = next(each for each in unique if each not in found)
+        raise QueryError(f"{self.path}: no residues stored for {absent} and {len(unique) - len(found) - 1} more")
 
     def stored(self, digests: Sequence[str]) -> dict[str, Stored]:
         """Residue arrays by digest, as they are kept, for those that are there."""
@@ -118,7 +142,7 @@ class Reader(Texts):
         )
 
     def _residues_in_batches(self, where: str | None, batch_size: int) -> Iterator[list[Residues]]:
-        self._check_keeps()
+        self.check_residues()
         if batch_size < 1:
             raise QueryError(f"batch_size is {batch_size}: take at least 1 array at once")
         proteins = read(self._current()[0], where=enclosed(where), user=where, columns=["id", "digest"])
@@ -137,7 +161,12 @@ class Reader(Texts):
                 arrays = self.residues(kept)
                 yield [Residues(identifier, known[identifier].digest, arrays[identifier]) for identifier in kept]
 
-    def _check_keeps(self) -> None:
+    def check_residues(self) -> None:
+        """Check that there are residue arrays.
+
+        Raises:
+            QueryError: This database keeps none.
+        """
         if not self._codec.keeps:
             raise QueryError(f"{self.path} keeps no residue arrays (codec none): ingest with another codec")
 

@@ -1,0 +1,141 @@
+"""Hits re-ranked by the local alignment of their stored residues with those of the query."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.align import Chain, align_many, score_many
+from protvec.search.aligning import ALIGNED
+from protvec.search.hits import Hits
+from protvec.search.nearest import search_vector
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from protvec.align import Alignment
+    from protvec.search.aligning import Aligning
+    from protvec.search.nearest import Wanted
+    from protvec.store.reader import Reader
+
+_TEXTS = ("cigar", "qaln", "taln")
+_SHARES = ("pident", "fident", "qcov", "tcov")
+_AT_ONCE = 256  # arrays of candidates in memory
+_QUERIES = 32  # and of stored queries
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A query that can be aligned.
+
+    Attributes:
+        name: In the hits.
+        vector: ndarray, shape=(D,).
+        chain: Its sequence and its residues.
+        exclude: Id of a protein that is left out, or None.
+    """
+
+    name: str
+    vector: NDArray[np.float32]
+    chain: Chain
+    exclude: str | None = None
+
+
+def chains_of(store: Reader, ids: Sequence[str]) -> list[Chain]:
+    """Stored proteins, as they are aligned, in the order of their ids."""
+    rows = store.get(ids, columns=["digest", "sequence"])
+    digests = rows["digest"].to_pylist()
+    arrays = store.arrays(digests)
+    return [Chain(sequence, arrays[each]) for sequence, each in zip(rows["sequence"].to_pylist(), digests, strict=True)]
+
+
+def search_stored(
+    queries: Reader,
+    targets: Reader,
+    ids: Sequence[str],
+    vectors: NDArray[np.float32],
+    wanted: Wanted,
+    *,
+    leave_out_self: bool,
+) -> Iterator[Hits]:
+    """The hits of stored proteins of one database in another, or in the same. See ``search_aligned``.
+
+    Args:
+        queries: The database of the queries.
+        targets: The database that is searched.
+        ids: The queries.
+        vectors: ndarray, shape=(N, D), theirs.
+        wanted: What to find, with ``align``.
+        leave_out_self: Whether the protein of the query's id is left out of its hits.
+    """
+    for start in range(0, len(ids), _QUERIES):
+        part = ids[start : start + _QUERIES]
+        for id, chain, vector in zip(part, chains_of(queries, part), vectors[start : start + _QUERIES], strict=True):
+            asked = Asked(id, vector, chain, id if leave_out_self else None)
+            yield search_aligned(targets, asked, wanted)
+
+
+def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
+    """The proteins that align best with a query, of those whose vectors are nearest to its vector.
+
+    Proteins of which nothing can be aligned are no hits. Equal scores are in the order of the cosines, then of the ids.
+
+    Args:
+        store: The database.
+        asked: The query.
+        wanted: What to find, with ``align``.
+    """
+    how = wanted.align
+    assert how is not None
+    view = store.pinned()
+    brought = tuple(dict.fromkeys((*wanted.columns, "digest", "sequence")))
+    candidates = replace(wanted, k=max(wanted.k, how.candidates), columns=brought, align=None)
+    near = search_vector(view, asked.vector, candidates, query=asked.name, exclude=asked.exclude)
+    table = near.to_arrow()
+    scores = _scores(view, asked.chain, table, how)
+    order = np.argsort(-scores, kind="stable")  # the table is in the order of the cosines, and equal ones of the ids
+    order = order[scores[order] > 0][: wanted.k]
+    rows = table.take(order)
+    found = align_many(asked.chain, _chains(view, rows), how.scoring, threads=how.threads)
+    return Hits(asked.name, _table(rows, found, wanted.columns), near.index, found)
+
+
+def _scores(view: Reader, query: Chain, table: pa.Table, how: Aligning) -> NDArray[np.float32]:
+    """The score of each row; proteins of one sequence are aligned once."""
+    digests = table["digest"].combine_chunks().dictionary_encode()
+    places = digests.indices.to_numpy()
+    _, first = np.unique(places, return_index=True)
+    scores = score_many(query, _chains(view, table.take(first)), how.scoring, threads=how.threads)
+    every: NDArray[np.float32] = scores[places]
+    return every
+
+
+def _chains(view: Reader, table: pa.Table) -> Iterator[Chain]:
+    """The rows as they are aligned, a number of arrays in memory at once."""
+    rows: Iterator[tuple[str, str]] = zip(table["digest"].to_pylist(), table["sequence"].to_pylist(), strict=True)
+    while part := list(islice(rows, _AT_ONCE)):
+        arrays = view.arrays([digest for digest, _ in part])
+        yield from (Chain(sequence, arrays[digest]) for digest, sequence in part)
+
+
+def _table(rows: pa.Table, found: list[Alignment], columns: Iterable[str]) -> pa.Table:
+    import pyarrow as pa
+
+    kinds = (
+        dict.fromkeys(ALIGNED, pa.int32()) | dict.fromkeys(_TEXTS, pa.string()) | dict.fromkeys(_SHARES, pa.float64())
+    )
+    values = {
+        "query": rows["query"],
+        "target": rows["target"],
+        "rank": pa.array(range(1, len(found) + 1), pa.int32()),
+        "score": pa.array([each.score for each in found], pa.float64()),
+        "cosine": rows["score"],
+    }
+    values |= {name: pa.array(map(of, found), kinds[name]) for name, of in ALIGNED.items()}
+    return pa.table(values | {name: rows[name] for name in columns})

@@ -1,0 +1,75 @@
+"""How the hits of a search are aligned, and what is said of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from protvec.align import scoring_for
+from protvec.errors import QueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from protvec.align import Alignment, Scoring
+    from protvec.store.reader import Reader
+
+CANDIDATES = 200
+# What an alignment says of a hit beside its score, under the names that MMseqs2 and BLAST have for it.
+ALIGNED: dict[str, Callable[[Alignment], object]] = {
+    "qstart": lambda found: found.query_start,
+    "qend": lambda found: found.query_end,
+    "tstart": lambda found: found.target_start,
+    "tend": lambda found: found.target_end,
+    "alnlen": lambda found: found.length,
+    "pident": lambda found: 100 * found.identity,
+    "fident": lambda found: found.identity,
+    "nident": lambda found: found.identical,
+    "positive": lambda found: found.positives,
+    "mismatch": lambda found: found.mismatches,
+    "gapopen": lambda found: found.gap_opens,
+    "gaps": lambda found: found.gaps,
+    "qcov": lambda found: found.query_coverage,
+    "tcov": lambda found: found.target_coverage,
+    "cigar": lambda found: found.cigar,
+    "qaln": lambda found: found.query_line,
+    "taln": lambda found: found.target_line,
+}
+# What every hit of a search that aligns has, beside its metadata.
+OF_ALIGNED = ("cosine", *ALIGNED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aligning:
+    """How hits are aligned.
+
+    Attributes:
+        scoring: What residues and gaps score.
+        candidates: How many of the nearest proteins are aligned; at least as many as there are to be hits.
+        threads: At most so many; None for all cores.
+    """
+
+    scoring: Scoring
+    candidates: int = CANDIDATES
+    threads: int | None = None
+
+
+def aligning(store: Reader, align: bool | Scoring, *, candidates: int, threads: int | None) -> Aligning | None:
+    """What a search is asked to align; None for nothing.
+
+    Args:
+        store: The database that is searched.
+        align: How; True as suits its model.
+        candidates: How many proteins.
+        threads: At most so many.
+
+    Raises:
+        QueryError: the database keeps no residues, or there are to be no candidates.
+    """
+    if align is False:
+        return None
+    if candidates < 1:
+        raise QueryError(f"{candidates} candidates; there must be at least 1")
+    store.check_residues()
+    scoring = scoring_for(store.space.model) if align is True else align
+    return Aligning(scoring=scoring, candidates=candidates, threads=threads)

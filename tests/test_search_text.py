@@ -52,10 +52,14 @@ def described(i: int) -> dict[str, Any]:
 ROWS = [data.row(f"At1g{i:05d}.{i % 2 + 1}", data.sequence(i % 60), **described(i)) for i in range(150)]
 
 
-@pytest.fixture(scope="module")
-def db(tmp_path_factory: pytest.TempPathFactory) -> Database:
+@pytest.fixture(scope="module", params=["the table", "the index"])
+def db(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Database:
+    """With the index of words in memory, and without the memory for it."""
     store = Store.create(tmp_path_factory.mktemp("text") / "db", data.space(), codec="none")
-    data.write(store, ROWS)
+    data.write(store, ROWS[:100])
+    data.write(store, ROWS[100:])
+    if request.param == "the table":
+        store.search_memory = 0
     return Database(store)
 
 
@@ -134,6 +138,59 @@ def test_an_answer_says_how_it_was_found(db: Database) -> None:
     assert hits.to_arrow().column_names == ["query", "target", "rank", "score"]
     assert str(hits.index) == "exact: the ids, genes and descriptions of all of 150 proteins were looked through"
     assert len(db.search_text("nothingofthekind")) == 0
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(["add", "delete", "annotate", "compact"]), st.sets(st.integers(0, 149), min_size=1)),
+    max_size=4,
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(steps=steps, pieces=st.lists(PIECES, min_size=1, max_size=3))
+def test_the_index_of_words_follows_what_is_written(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, set[int]]], pieces: list[str]
+) -> None:
+    writer = Database(Store.create(tmp_path_factory.mktemp("words") / "db", data.space(), codec="none"))
+    data.write(writer.store, ROWS[:40])
+    indexed = Store.open(writer.path, read_consistency_seconds=0)
+    plain = Store.open(writer.path, read_consistency_seconds=0, search_memory=0)
+    text, where = " ".join(pieces), "length > 8"
+    for what, chosen in [("add", {0}), *steps]:
+        some = [ROWS[i] for i in sorted(chosen)]
+        there = sorted(writer.store.known([row["id"] for row in some]))
+        if what == "add":
+            data.write(writer.store, [row for row in some if row["id"] not in there] or [ROWS[0]])
+        elif what == "delete" and there:
+            writer.delete(there)
+        elif what == "annotate" and there:
+            writer.annotate({"id": there, "mine": [f"F-box {id}" for id in there]}, replace=True)
+        elif what == "compact":
+            writer.compact()
+        for options in ({}, {"where": where}, {"k": 3}):
+            ours, theirs = indexed.find_text(text, **options), plain.find_text(text, **options)  # type: ignore[arg-type]
+            assert ours.table.to_pylist() == theirs.table.to_pylist()
+            assert sorted(ours.matches.ids.to_pylist()) == sorted(theirs.matches.ids.to_pylist())
+    assert plain._words._parts == {}
+    assert len(indexed._words._parts) > 0 or not indexed.count()
+
+
+def test_a_text_beside_many_queries_is_looked_for_once(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    from protvec.store.text import finding
+
+    looked: list[str] = []
+    real = finding.Texts._matches
+
+    def counted(self: Any, handle: Any, asked: Any, where: Any) -> Any:
+        looked.append(asked)
+        return real(self, handle, asked, where)
+
+    monkeypatch.setattr(finding.Texts, "_matches", counted)
+    vectors = np.random.default_rng(1).standard_normal((600, data.D)).astype(np.float32)
+    found = list(db.search_vectors(vectors, text="auxin carrier", k=3))
+    assert len(found) == 600
+    assert len(looked) == 1
+    assert found[9].ids == db.search_vector(vectors[9], text="auxin carrier", k=3).ids
 
 
 def test_a_protein_that_was_just_added_is_found(db: Database, tmp_path: Path) -> None:

@@ -114,12 +114,14 @@ class Searching(Looking):
 
         for embedding in embed(self.encoder(), sequences()):
             query = pending.pop(0)
-            limited = wanted.limited_to(_not_itself(query)) if exclude_self else wanted
-            if wanted.align is None:
-                yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id)
-            else:
+            if wanted.align is not None:
+                limited = wanted.limited_to(_not_itself(query)) if exclude_self else wanted
                 chain = Chain(query.sequence, embedding.residues)
                 yield search_aligned(self.store, Asked(query.id, embedding.vector, chain), limited)
+                continue
+            own = query.id if exclude_self and query.named else None  # no condition of its own: see Passing
+            limited = wanted.limited_to(_not_itself(query)) if exclude_self and not query.named else wanted
+            yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id, exclude=own)
 
     def search_id(
         self,

@@ -83,7 +83,7 @@ def search_both(
     view = store.pinned()  # both rankings are of one version
     depth = max(DEPTH, TIMES_K * wanted.k) + any(each is not None for each in exclude)
     near = view.find(vectors, k=depth, where=wanted.where, columns=[])
-    matching = _Matching.of(view, text, wanted, depth)
+    matching = _matching(view, text, wanted, depth)
     ends = np.cumsum(near.counts)
     fused = [
         _fused(_part(near, end - count, count), matching, query, wanted, left_out)
@@ -93,8 +93,17 @@ def search_both(
     return [Hits(name, _table(name, each, about), near.how) for name, each in zip(names, fused, strict=True)]
 
 
+def _matching(view: Reader, text: str, wanted: Wanted, depth: int) -> Matching:
+    """The ranking by text, made once for all queries of one call."""
+    key = view.version, wanted.where, depth
+    if key not in wanted.rankings:
+        wanted.rankings.clear()
+        wanted.rankings[key] = Matching.of(view, text, wanted, depth)
+    return wanted.rankings[key]
+
+
 @dataclass(frozen=True)
-class _Matching:
+class Matching:
     """The ranking by text.
 
     Attributes:
@@ -113,10 +122,13 @@ class _Matching:
         return rank if rank is None or other is None else rank - (other < rank)
 
     @classmethod
-    def of(cls, view: Reader, text: str, wanted: Wanted, depth: int) -> _Matching:
+    def of(cls, view: Reader, text: str, wanted: Wanted, depth: int) -> Matching:
+        """The ranking of a view, with the vectors of so many of its first."""
         found = view.find_text(text, k=depth, where=wanted.where, columns=["vector"])
-        scores = dict(zip(found.ranking["id"].to_pylist(), found.ranking["score"].to_pylist(), strict=True))
-        return cls(_ranks(scores), found.table["id"].to_pylist(), matrix_of(found.table["vector"]))
+        best = np.sort(found.matches.scores)[::-1]
+        ranks = 1 + np.searchsorted(-best, -found.matches.scores)  # equal scores have equal ranks
+        by_id = dict(zip(found.matches.ids.to_pylist(), ranks.tolist(), strict=True))
+        return cls(by_id, found.table["id"].to_pylist(), matrix_of(found.table["vector"]))
 
 
 @dataclass(frozen=True)
@@ -139,7 +151,7 @@ class _Fused:
 
 def _fused(
     near: list[tuple[str, float]],
-    matching: _Matching,
+    matching: Matching,
     query: NDArray[np.float32],
     wanted: Wanted,
     left_out: str | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from protvec.align import Scoring
     from protvec.search.aligning import Aligning
+    from protvec.search.combined import Matching
     from protvec.store import Store
     from protvec.store.reader import Reader
 
@@ -46,6 +47,7 @@ class Wanted:
         columns: Metadata columns of the hits, without those that every hit has.
         text: Rank by this text too.
         align: Rank by alignment, so.
+        rankings: Those by the text, by version, condition and depth: it is the same for many queries.
     """
 
     k: int
@@ -54,6 +56,7 @@ class Wanted:
     columns: tuple[str, ...]
     text: str | None = None
     align: Aligning | None = None
+    rankings: dict[tuple[int, str | None, int], Matching] = field(default_factory=dict, compare=False, repr=False)
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""

@@ -106,6 +106,11 @@ class View:
         view._seconds = math.inf  # noqa: SLF001
         return view
 
+    @property
+    def version(self) -> int:
+        """The number of the version of ``proteins`` that is read."""
+        return int(self._current()[0].version)
+
     def mark(self) -> str:
         """What tells this version of ``proteins`` from any other, of this and of other databases."""
         handle, _ = self._current()

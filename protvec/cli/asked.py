@@ -82,7 +82,9 @@ class Asked:
         rules = {
             ("--against", "searches with stored proteins; for others, name it with --db"): self.against
             and (sequence or file or self.like),
-            ("--text", "is for one query or some, not for a whole database: --where limits its hits"): self.text is not None and whole,
+            ("--text", "is for one query or some, not for a whole database: --where limits its hits"): self.text
+            is not None
+            and whole,
             ("--exclude-self", "has no use with --against: it is another database"): self.against
             and exclude_self is not None,
             ("--exclude-self", f"has no use with {self.option}, which is no protein of the database"): nobody,

@@ -37,7 +37,7 @@ class Task:
     Attributes:
         db: The database; it is made where there is none.
         steps: In turn: ``["ingest", file, update]``, ``["delete", [id, …]]``, ``["delete where", sql]``,
-            ``["compact"]``.
+            ``["compact"]``, ``["index", kind]``, ``["memory for searches", bytes]``.
         rows: Proteins in a commit.
         kill: Before which change of a file to die, from 1 on; 0 to live.
         model: ``hash``, which is instant, or a model of protvec.
@@ -119,8 +119,10 @@ def work(task: Task) -> list[dict[str, Any]]:
     """Do a task; the reports of its ingests."""
     from protvec.errors import ProteinNotFoundError
     from protvec.ingest import commits
+    from protvec.store.index import indexing
 
     commits.COMMIT_ROWS = task.rows
+    indexing.SCALAR_ROWS = indexing._BEHIND_ROWS = task.rows  # noqa: SLF001
     reports = []
     database = open_database(task.db, task.model, task.pause)
     for name, *arguments in task.steps:
@@ -135,6 +137,10 @@ def work(task: Task) -> list[dict[str, Any]]:
             database.delete(where=arguments[0])
         elif name == "compact":
             database.store.compact(keep_seconds=0.0)
+        elif name == "index":
+            database.index(arguments[0])
+        elif name == "memory for searches":
+            database.store.search_memory = arguments[0]
         else:
             raise ValueError(name)
     return reports

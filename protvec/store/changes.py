@@ -11,7 +11,7 @@ from protvec.store.inserting import insert, remove_doubled
 from protvec.store.ledger import Ledger
 from protvec.store.reader import Reader
 from protvec.store.schema import METADATA_KEY, SCHEMA_VERSION, Description
-from protvec.store.sweep import forsaken, is_exact, remove_temporary, repeated
+from protvec.store.sweep import forsaken, is_exact, remove_temporary, remove_unfinished_indexes, repeated
 from protvec.store.tables import commit, delete_rows, present, read_keys
 from protvec.store.writable import WriteLock
 
@@ -83,6 +83,7 @@ class Changes(Reader):
         handles = self._newest()
         for handle in handles:
             remove_temporary(handle.uri)
+        remove_unfinished_indexes(handles[0])
         if not self._codec.keeps:
             return 0
         if is_exact(*handles):

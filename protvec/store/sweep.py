@@ -8,6 +8,7 @@ replaced by a run that was killed before it had removed them too.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,42 @@ def remove_temporary(uri: str) -> int:
                 file.unlink()
                 removed += 1
     return removed
+
+
+def remove_unfinished_indexes(dataset: LanceDataset) -> int:
+    """Remove the directories of indexes on a local disk that no version has, and nobody has written to for an hour.
+
+    A build that is killed leaves one, of as many bytes as the index would take; lance keeps it for a week.
+
+    Returns:
+        How many there were.
+    """
+    folder = Path(dataset.uri, "_indices")
+    if "://" in dataset.uri or not folder.is_dir():
+        return 0
+    stale = {each.name: each for each in folder.iterdir() if time.time() - _touched(each) > _STALE_SECONDS}
+    for name in _index_names(dataset):
+        stale.pop(name, None)
+    with contextlib.suppress(*LANCE_ERRORS):  # a version that another process has just removed: the next time
+        for version in dataset.versions() if stale else []:
+            for name in _index_names(dataset.checkout_version(version["version"])):
+                stale.pop(name, None)
+        for each in stale.values():
+            shutil.rmtree(each, ignore_errors=True)
+        return len(stale)
+    return 0
+
+
+def _touched(folder: Path) -> float:
+    """When something in a directory was last written; now where that cannot be told."""
+    try:
+        return max(each.stat().st_mtime for each in (folder, *folder.iterdir()))
+    except OSError:
+        return time.time()
+
+
+def _index_names(dataset: LanceDataset) -> list[str]:
+    return [str(segment.uuid) for index in dataset.describe_indices() for segment in index.segments]
 
 
 def is_exact(proteins: LanceDataset, residues: LanceDataset) -> bool:

@@ -12,6 +12,7 @@ from protvec.store.changes import Changes
 from protvec.store.index import vectors
 from protvec.store.index.record import KEY, KINDS, VECTOR_INDEX, IndexInfo, Record, indexes_of, record_of
 from protvec.store.memory import bytes_needed
+from protvec.store.sweep import remove_unfinished_indexes
 from protvec.store.tables import commit
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Indexing(Changes):
         say = notify or (lambda _: None)
         before = record_of(self._newest()[0])
         target = before.target if target_recall is None else target_recall
+        remove_unfinished_indexes(self._newest()[0])
         self._build_scalar(say)
         self._build_vector(Record(kind=kind, target=target), say)
         return indexes_of(self._newest()[0])

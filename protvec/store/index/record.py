@@ -81,9 +81,13 @@ def record_of(dataset: LanceDataset) -> Record:
 
 
 def usable(dataset: LanceDataset) -> Record | None:
-    """The record of the index of vectors, if there is one that searches may use."""
+    """The record of the index of vectors, if there is one that searches may use.
+
+    One of another kind than was recorded is that of a run that was killed before it was tuned.
+    """
     record = record_of(dataset)
-    return record if record.built and any(d.name == VECTOR_INDEX for d in dataset.describe_indices()) else None
+    kinds = [str(each.index_type).lower() for each in dataset.describe_indices() if each.name == VECTOR_INDEX]
+    return record if record.built and kinds == [record.built] else None
 
 
 def indexes_of(dataset: LanceDataset) -> list[IndexInfo]:

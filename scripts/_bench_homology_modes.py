@@ -8,31 +8,41 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from _bench_homology import Found
+from _bench_homology import Domain, Found
 from _bench_homology_peers import write_fasta
 
 import protvec
-from protvec.search import Query
+from protvec.search import CANDIDATES, Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-    from _bench_homology import Domain
-
 # As deep as hits are looked at: far beyond the first false one, and beyond E = 10.
 DEPTH = 2_000
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A way to search with protvec: keywords of ``Database.search_many``, and the k that it can afford."""
+    """A way to search with protvec.
+
+    Attributes:
+        name: What to call it.
+        keywords: Of ``Database.search_many``.
+        depth: How many hits to ask for; where hits are aligned, so many candidates are.
+    """
 
     name: str
     keywords: dict[str, Any] = field(default_factory=dict)
     depth: int = DEPTH
 
 
-MODES = {mode.name: mode for mode in (Mode("mean"),)}
+MODES = {
+    mode.name: mode
+    for mode in (
+        Mode("mean"),
+        Mode("align", {"align": True}, CANDIDATES),
+        Mode("align-2000", {"align": True}),
+    )
+}
 
 
 def make(domains: Iterable[Domain], folder: Path, model: str, threads: int | None) -> tuple[protvec.Database, float]:
@@ -48,9 +58,11 @@ def make(domains: Iterable[Domain], folder: Path, model: str, threads: int | Non
     return database, time.perf_counter() - start
 
 
-def search(database: protvec.Database, mode: Mode, queries: Sequence[Domain]) -> tuple[dict[str, list[Found]], float]:
+def search(
+    database: protvec.Database, mode: Mode, queries: Sequence[Domain], depth: int | None = None
+) -> tuple[dict[str, list[Found]], float]:
     """The hits of each query, best first, and the seconds that all took, the queries' embedding included."""
-    depth = min(mode.depth, len(database))
+    depth = min(depth or mode.depth, len(database))
     asked = [Query(query.id, query.sequence) for query in queries]
     next(database.search_many(asked[:1], k=1))  # the model is loaded, and what searches keep is in memory
     start = time.perf_counter()
@@ -63,3 +75,28 @@ def search(database: protvec.Database, mode: Mode, queries: Sequence[Domain]) ->
 
 def _found(row: dict[str, Any]) -> Found:
     return Found(row["target"], row["score"], row.get("evalue"))
+
+
+def as_domains(pairs: Sequence[tuple[str, str]]) -> list[Domain]:
+    """The sequences of pairs, once each, under ids of their own."""
+    unique = dict.fromkeys(sequence for pair in pairs for sequence in pair)
+    return [Domain(f"s{number}", ("pair",), sequence) for number, sequence in enumerate(unique)]
+
+
+def align(database: protvec.Database, pairs: Sequence[tuple[str, str]]) -> tuple[list[set[tuple[int, int]]], float]:
+    """The residues that protvec puts together, of stored arrays, and the seconds that the alignments took.
+
+    Args:
+        database: Of ``as_domains(pairs)``.
+        pairs: The sequences to align.
+    """
+    from protvec.align import Chain, local_alignment, scoring_for
+
+    ids = {domain.sequence: domain.id for domain in as_domains(pairs)}
+    arrays = database.residues_many(list(ids.values()))
+    chains = {sequence: Chain(sequence, arrays[id]) for sequence, id in ids.items()}
+    scoring = scoring_for(database.store.space.model)
+    start = time.perf_counter()
+    found = [local_alignment(chains[query], chains[target], scoring).pairs() for query, target in pairs]
+    seconds = time.perf_counter() - start
+    return [{(int(row), int(column)) for row, column in each} for each in found], seconds

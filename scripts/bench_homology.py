@@ -10,6 +10,12 @@ The FASTA file has SCOP's labels: ``>d1dlwa_ a.1.1.1 …``, class, fold, superfa
   a reported E-value of at most 0.01, 0.1, 1 and 10; a sound E-value has that many.
 - null: errors of queries that have no homologue: targets read backwards, and domains (orphans) whose folds are kept
   out of the database.
+- alignments (with --reference): precision, recall and F1 of aligned residue pairs against reference alignments, each
+  the mean over alignments, beside Smith-Waterman with BLOSUM62. The references are TM-align's paths (query, target,
+  scores, lengths, path; those of one superfamily are taken), or .ali files of MALISAM and MALIDUP, or a folder of them.
+- planted: domains of about 120 residues take the place of as many in proteins of 400 to 2,000 (--hosts, by default of
+  chromosome 1 of Arabidopsis, fetched with pip): how often a search with the domain itself, and with another of its
+  family, has that protein among the first ten.
 
 protvec is used as its users do, through its API; the peers are Debian's ncbi-blast+, mmseqs2, diamond-aligner and
 hmmer, each left out with a word where it is not installed. Usage::
@@ -17,6 +23,7 @@ hmmer, each left out with a word where it is not installed. Usage::
     python scripts/bench_homology.py scop40.fa --quick                   # a few minutes: some folds, some queries
     python scripts/bench_homology.py scop40.fa --json homology.json      # all of them
     python scripts/bench_homology.py scop40.fa --model ankh-base
+    python scripts/bench_homology.py scop40.fa --sections alignments --reference tmalign.tsv
 """
 
 from __future__ import annotations
@@ -24,29 +31,32 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import _bench_homology_modes as modes
 import _bench_homology_peers as peers
-from _bench import provenance, table, write_json
-from _bench_homology import CLASSES, EVALUES, assess, assess_null, choose, read_labelled
+from _bench import provenance, write_json
+from _bench_homology import choose, read_labelled
+from _bench_homology_sections import METHODS, RUN, Bench
 from bench_engine import names, positive, print_provenance
 
 from protvec.errors import ProtvecError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
 
-    from _bench_homology import Domain, Found, Task
+    from _bench_homology import Task
 
-    import protvec
-
-SECTIONS = ("search", "null")
-METHODS = (*modes.MODES, *peers.PEERS)
-QUICK = {"targets": 2_000, "queries": 100, "null_queries": 50}
-NULL_QUERIES = 100
+SECTIONS = tuple(RUN)
+# How many there are of what, and with --quick; None: all.
+SIZES = {
+    "targets": (None, 2_000, "about so many targets, whole folds"),
+    "queries": (None, 100, "of the domains that have others of each class"),
+    "null-queries": (100, 50, "of each kind without homologues"),
+    "alignments": (1_000, 100, "reference alignments"),
+    "planted": (100, 50, "planted domains"),
+    "proteins": (1_000, 300, "proteins that domains are planted among"),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -66,18 +76,20 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--model", default="near", help="a name or a checkpoint directory; default: near")
     parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS, help=f"of {','.join(SECTIONS)}")
     parser.add_argument("--methods", type=names(METHODS), default=METHODS, help=", ".join(METHODS))
-    parser.add_argument("--quick", action="store_true", help="{targets} targets, {queries} queries".format(**QUICK))
-    parser.add_argument("--targets", type=positive, metavar="N", help="about so many, whole folds; default: all")
-    parser.add_argument("--queries", type=positive, metavar="N", help="default: all that have others of each class")
-    parser.add_argument("--null-queries", type=positive, metavar="N", help=f"of each kind; default: {NULL_QUERIES}")
+    parser.add_argument("--reference", type=Path, metavar="FILE|DIR", help="reference alignments")
+    parser.add_argument("--hosts", type=Path, metavar="FASTA", help="proteins to plant domains in")
+    parser.add_argument("--quick", action="store_true", help="a few minutes: the second number of these")
+    for name, (usual, quick, what) in SIZES.items():
+        default = f"{'all' if usual is None else usual} or {quick}"
+        parser.add_argument(f"--{name}", type=positive, metavar="N", help=f"{what}; default: {default}")
     parser.add_argument("--seed", type=int, default=1, help="of what is drawn; default: 1")
     parser.add_argument("--threads", type=positive, help="default: all that this process may use")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep the databases there for the next run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     options = parser.parse_args(arguments)
-    for name, value in {**QUICK, **({} if options.quick else dict.fromkeys(QUICK))}.items():
-        setattr(options, name, getattr(options, name) or value)
-    options.null_queries = options.null_queries or NULL_QUERIES
+    for name, (usual, quick, _) in SIZES.items():
+        place = name.replace("-", "_")
+        setattr(options, place, getattr(options, place) or (quick if options.quick else usual))
     return options
 
 
@@ -96,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     print(", ".join(f"{name}: {version or 'not installed'}" for name, version in result["peers"].items()))
     result["task"] = describe(task)
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(options, task, Path(scratch))
+        bench = Bench(options, domains, task, Path(scratch))
         for section in options.sections:
             result[section] = RUN[section](bench)
             if options.json:  # also what a run has that is stopped
@@ -109,102 +121,6 @@ def describe(task: Task) -> dict[str, int]:
     sizes = {name: len(getattr(task, name)) for name in ("targets", "queries", "orphans", "reversed")}
     print(", ".join(f"{count:,} {name}" for name, count in sizes.items()), flush=True)
     return sizes
-
-
-class Bench:
-    """What the sections share: the task, a folder, and a database that is made when it is first wanted."""
-
-    def __init__(self, options: argparse.Namespace, task: Task, scratch: Path) -> None:
-        from protvec.engine.threads import available_cpus
-
-        self.options, self.task, self.scratch = options, task, scratch
-        self.threads = options.threads or available_cpus()
-        self._database: protvec.Database | None = None
-
-    @property
-    def database(self) -> protvec.Database:
-        """The targets, embedded."""
-        if self._database is None:
-            folder = self.options.keep or self.scratch
-            folder.mkdir(parents=True, exist_ok=True)
-            made = modes.make(self.task.targets.values(), folder, self.options.model, self.options.threads)
-            self._database = made[0]
-            print(f"database of {self.options.model}: {made[1]:.1f} s", flush=True)
-        return self._database
-
-    def search(self, method: str, queries: Sequence[Domain]) -> tuple[Mapping[str, Sequence[Found]], float]:
-        """The hits of a method, and the seconds that it took.
-
-        Raises:
-            PeerError: It is a peer that is not installed, or that failed.
-        """
-        if method in modes.MODES:
-            return modes.search(self.database, modes.MODES[method], queries)
-        folder = self.scratch / f"{method}-{time.monotonic_ns()}"
-        folder.mkdir()
-        return peers.search(peers.PEERS[method], queries, self.task.targets.values(), folder, self.threads)
-
-    def label(self, method: str) -> str:
-        """What the method is called in tables."""
-        return f"protvec {method} ({Path(self.options.model).name})" if method in modes.MODES else method
-
-    def each(self, work: Callable[[str], dict[str, Any]]) -> list[dict[str, Any]]:
-        """The figures of every method; of one that cannot be had, why."""
-        return [{"method": self.label(method), **self._guarded(work, method)} for method in self.options.methods]
-
-    def _guarded(self, work: Callable[[str], dict[str, Any]], method: str) -> dict[str, Any]:
-        try:
-            return work(method)
-        except peers.PeerError as error:
-            print(error, flush=True)
-            return {"problem": str(error)}
-
-
-def run_search(bench: Bench) -> list[dict[str, Any]]:
-    """The protocol."""
-    queries = bench.task.queries
-    if not queries:
-        print("\nsearch: no domain has another of its family, superfamily and fold")
-        return []
-
-    def work(method: str) -> dict[str, Any]:
-        found, seconds = bench.search(method, queries)
-        return {**assess(bench.task, found), "seconds": seconds}
-
-    figures = bench.each(work)
-    header = ["method", "", *CLASSES, "top-1", *(f"E<={limit:g}" for limit in EVALUES), "s/query"]
-    print("\nsensitivity to the first false hit, and false hits a query by E-value")
-    print(table(header, [_search_row(row) for row in figures if "problem" not in row]), flush=True)
-    return figures
-
-
-def _search_row(row: dict[str, Any]) -> list[str]:
-    shares = [f"{row[name]:.3f}" for name in (*CLASSES, "top1")]
-    return [row["method"], "", *shares, *_errors(row["errors"]), f"{row['seconds'] / row['queries']:.3f}"]
-
-
-def run_null(bench: Bench) -> list[dict[str, Any]]:
-    """Errors of queries without homologues."""
-    sets = {"reversed": bench.task.reversed, "orphans": bench.task.orphans}
-    sets = {name: queries for name, queries in sets.items() if queries}
-
-    def work(method: str) -> dict[str, Any]:
-        found, _ = bench.search(method, [query for queries in sets.values() for query in queries])
-        return {name: assess_null(queries, found) for name, queries in sets.items()}
-
-    figures = bench.each(work)
-    header = ["method", "queries", *(f"E<={limit:g}" for limit in EVALUES)]
-    rows = [[row["method"], name, *_errors(row[name])] for row in figures for name in sets if "problem" not in row]
-    print("\nhits a query without homologues, by E-value")
-    print(table(header, rows), flush=True)
-    return figures
-
-
-def _errors(errors: Mapping[str, float] | None) -> list[str]:
-    return ["-"] * len(EVALUES) if errors is None else [f"{mean:.3g}" for mean in errors.values()]
-
-
-RUN: dict[str, Callable[[Bench], Any]] = {"search": run_search, "null": run_null}
 
 
 if __name__ == "__main__":

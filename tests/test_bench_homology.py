@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import pytest
 from proteins import random_sequence, write_fasta
 
-from protvec.errors import FastaError
+from protvec.errors import FastaError, TableError
+from protvec.fasta import Record
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 import _bench_homology as protocol
+import _bench_homology_alignments as alignments
 import _bench_homology_peers as peers
+import _bench_homology_planted as planted
 import bench_homology
 from _bench_homology import Domain, Found
 
@@ -136,6 +139,123 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path, capsys: pytest.Capture
     assert "none.fa" in capsys.readouterr().err
 
 
+# --- Reference alignments ----------------------------------------------------------------------------------
+
+# Both ways of path: three pairs, a residue of the one, two of the other.
+PATHS = "q\t\tf1\t\t0.6\t2.7\t5\t6\t4\t3P1I1D1I1M\n"
+
+
+def paths(tmp_path: Path, text: str) -> Path:
+    (tmp_path / "tm.tsv").write_text(text)
+    return tmp_path / "tm.tsv"
+
+
+def test_paths_of_tm_align_are_read(tmp_path: Path) -> None:
+    (found,) = alignments.read_references(paths(tmp_path, PATHS))
+    assert (found.query, found.target, found.lengths) == ("q", "f1", (5, 6))
+    assert found.pairs == {(0, 0), (1, 1), (2, 2), (4, 5)}
+
+
+def test_a_file_whose_i_is_the_querys_is_told_by_its_lengths(tmp_path: Path) -> None:
+    (found,) = alignments.read_references(paths(tmp_path, "q\tf1\t6\t5\t4\t3P1I1D1I1M\n"))
+    assert found.pairs == {(0, 0), (1, 1), (2, 2), (5, 4)}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("q\tf1\t5\t6\t4\t3P2X\n", "'3P2X' is no path"),
+        ("q\tf1\t5\t6\t3P\n", "5 cells"),
+        ("q\tf1\tx\tsix\t4\t3P\n", "are no lengths"),
+        ("q\tf1\t9\t6\t4\t3P1I1D1I1M\n", "ends at residues 5 and 6 of 9 and 6"),
+    ],
+)
+def test_a_bad_path_is_named_with_its_line(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(TableError, match=r"tm\.tsv:2: ") as raised:
+        alignments.read_references(paths(tmp_path, PATHS + line))
+    assert message in str(raised.value)
+
+
+def test_ali_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "d1a_d2b.manual.ali").write_text(">d1a\n# by hand\nd1a  acDE-Fgh\nd2b  -MDEKFG-\n\n-KL\nAKl\n")
+    (found,) = alignments.read_references(tmp_path)
+    assert (found.query, found.target) == ("d1a", "d2b")
+    assert found.sequences == ("ACDEFGHKL", "MDEKFGAKL")
+    assert found.pairs == {(2, 1), (3, 2), (4, 4), (7, 7)}  # c-M, g-G and L-l are in one column, but not all upper case
+    (tmp_path / "small.ali").write_text("acd-\na-de\n")
+    assert alignments.read_ali(tmp_path / "small.ali").pairs == {(0, 0), (2, 1)}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("AC1\nACD\n", "x.ali:1: 'AC1'"), ("ACD\nAC\n", "x.ali:2: the second row"), ("ACD\n", "1 rows"), ("", "0 rows")],
+)
+def test_a_bad_ali_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.ali").write_text(text)
+    with pytest.raises(TableError) as raised:
+        alignments.read_references(tmp_path / "x.ali")
+    assert message in str(raised.value)
+
+
+def test_references_that_are_not_there_are_said(tmp_path: Path, labelled: Path) -> None:
+    with pytest.raises(TableError, match=r"no \.ali file"):
+        alignments.read_references(tmp_path)
+    with pytest.raises(TableError, match="cannot be read"):
+        alignments.read_references(tmp_path / "none.tsv")
+    with pytest.raises(TableError, match="of one superfamily"):
+        alignments.cases(alignments.read_references(paths(tmp_path, PATHS)), {}, tmp_path)
+
+
+def test_references_are_of_one_superfamily_and_of_these_sequences() -> None:
+    def reference(query: str, target: str, lengths: tuple[int, int] = (5, 5)) -> alignments.Reference:
+        return alignments.Reference(query, target, frozenset({(0, 0)}), lengths)
+
+    given = [reference("q", "s"), reference("q", "o1"), reference("q", "q"), reference("q", "f1", (5, 6))]
+    found, differing = alignments.cases(given, DOMAINS, Path("some.tsv"))
+    assert [case.reference.target for case in found] == ["s"]
+    assert differing == 1
+
+
+def test_accuracy_is_of_pairs() -> None:
+    true = [frozenset({(0, 0), (1, 1), (2, 2), (3, 3)}), frozenset({(0, 1)})]
+    found = alignments.accuracy([{(0, 0), (1, 1), (5, 5)}, set()], true)
+    assert found == pytest.approx({"alignments": 2, "precision": 1 / 3, "recall": 1 / 4, "f1": 2 / 7})
+
+
+def test_smith_waterman_aligns_what_is_alike() -> None:
+    assert alignments.smith_waterman("PPPPMKTAYIAKQR", "MKTAYUAKQRGG") == {(i + 4, i) for i in range(10)}
+    assert alignments.smith_waterman("WWW", "PPP") == set()
+
+
+# --- Planted domains ---------------------------------------------------------------------------------------
+
+
+def test_domains_are_planted_in_proteins() -> None:
+    domains = {
+        f"d{i}": Domain(f"d{i}", ("a", str(i // 2), "1", "1"), random_sequence(105 + i, seed=i)) for i in range(30)
+    }
+    proteins = [Record(f"p{i}", "", random_sequence(300 + 100 * i, seed=100 + i)) for i in range(10)]
+    planting = planted.plant(domains, proteins, hosts=6, planted=4, seed=1)
+    assert len(planting.targets) == 6
+    before = {record.id: record.sequence for record in proteins}
+    after = {target.id: target.sequence for target in planting.targets}
+    assert all(len(after[id]) == len(before[id]) >= 400 for id in after)
+    assert sum(after[id] != before[id] for id in after) == 4
+    for domain, id in planting.itself.values():
+        assert domain.sequence in after[id]
+        assert 110 <= len(domain.sequence) <= 130
+    assert len({domain.fold for domain, _ in planting.itself.values()}) == 4
+    pairs = zip(planting.itself.values(), planting.relatives.values(), strict=True)
+    assert all(one[0].label == other[0].label and one[1] == other[1] and one[0] != other[0] for one, other in pairs)
+    assert len(planting.queries) == 8
+
+
+def test_a_share_is_of_queries_whose_target_is_in_the_first_ten() -> None:
+    wanted = {name: (DOMAINS[name], target) for name, target in (("q", "t9"), ("f1", "t10"), ("f2", "t0"))}
+    hits = [Found(f"t{i}", 1.0) for i in range(11)]
+    assert planted.share_found(wanted, {"q": hits, "f1": hits}) == pytest.approx(1 / 3)
+
+
 # --- Peers -------------------------------------------------------------------------------------------------
 
 
@@ -178,13 +298,24 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_from_end_to_end(labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [str(labelled), "--methods", "mean", "--json", str(tmp_path / "figures.json"), "--threads", "1"]
+    arguments = [
+        str(labelled),
+        "--sections",
+        "search",
+        "--methods",
+        "mean,align",
+        "--json",
+        str(tmp_path / "figures.json"),
+        "--threads",
+        "1",
+    ]
     arguments += ["--keep", str(tmp_path / "kept"), "--null-queries", "1"]
     assert bench_homology.main(arguments) == 0
     printed = capsys.readouterr().out
     assert "32 targets, 32 queries, 1 orphans, 1 reversed" in printed
     result = json.loads((tmp_path / "figures.json").read_text())
-    (mean,) = result["search"]
+    mean, align = result["search"]
+    assert align["family"] > 0.9
     assert mean["method"] == "protvec mean (near)"
     assert mean["family"] > 0.9
     assert mean["top1"] > 0.9
@@ -192,6 +323,28 @@ def test_a_run_from_end_to_end(labelled: Path, tmp_path: Path, capsys: pytest.Ca
     assert len(list((tmp_path / "kept").glob("near-*.lancedb"))) == 1
     assert bench_homology.main([*arguments, "--sections", "null"]) == 0  # the database is used again
     assert "orphans" in capsys.readouterr().out
+
+
+def test_alignments_and_planted_domains_are_measured(
+    labelled: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    domains = protocol.read_labelled(labelled)
+    one, other = domains["d00"], domains["d02"]
+    length = len(one.sequence), len(other.sequence)
+    path = f"50P{length[0] - 50}D{length[1] - 50}I"
+    (tmp_path / "tm.tsv").write_text(f"d00\td02\t{length[0]}\t{length[1]}\t50\t{path}\n")
+    hosts = [("big", random_sequence(450, seed=5)), ("bigger", random_sequence(500, seed=6))]
+    longer = write_fasta(tmp_path / "long.fa", [("d1 a.1.1.1", random_sequence(120, seed=7))])
+    files = ["--reference", str(tmp_path / "tm.tsv"), "--hosts", str(write_fasta(tmp_path / "hosts.fa", hosts))]
+    common = ["--methods", "mean", "--threads", "1", *files, "--json", str(tmp_path / "figures.json")]
+    assert bench_homology.main([str(labelled), "--sections", "alignments", *common]) == 0
+    classical, ours = json.loads((tmp_path / "figures.json").read_text())["alignments"]
+    assert classical["recall"] == ours["recall"] == 1
+    assert ours["f1"] > 0.8
+    assert bench_homology.main([str(longer), "--sections", "planted", *common]) == 0
+    assert json.loads((tmp_path / "figures.json").read_text())["planted"]["methods"][0]["itself"] == 1
+    assert bench_homology.main([str(labelled), "--sections", "alignments"]) == 0
+    assert "left out: --reference names a file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("argument", ["--methods=psiblast", "--queries=0", "--sections=all"])

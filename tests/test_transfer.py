@@ -357,6 +357,14 @@ def test_sequences_are_labelled(real: Path, tmp_path: Path) -> None:
         db.transfer("family", [HISTONE], into="x")
 
 
+def test_neighbours_may_be_those_that_align(real: Path) -> None:
+    (found,) = protvec.open(real, threads=1).transfer("family", [HISTONE[:-5]], k=1, align=True, candidates=2)
+    assert (found.label, found.target, found.identity) == ("histone", "H3", 100)
+    assert found.coverage == 1
+    assert found.score > 100  # of the alignment
+    assert 0.9 < found.ri <= 1  # of the cosine, as there is no E-value
+
+
 @pytest.fixture
 def cli(capsys: pytest.CaptureFixture[str], db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)
@@ -405,6 +413,7 @@ def test_the_command_prints_a_file(real: Path, tmp_path: Path, capsys: pytest.Ca
         (["--column", "go", "--check", "--into", "x"], "--into: is of use with --missing only"),
         (["--column", "go", "--missing", "--sample", "3"], "--sample: is of use with --check only"),
         (["--column", "go", "--missing", "--format", "tsv"], "--format: is of use with --to or --dry-run only"),
+        (["--column", "go", "--check", "--candidates", "3"], "--candidates: is of use with --align only"),
         (["--missing"], "Missing option '--column'"),
     ],
 )

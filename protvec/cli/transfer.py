@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _PROTEINS, _LABELS = "Proteins", "Labels"
 _SHOWN = 3  # proteins without a label that are named
 # For a terminal, which is narrow.
-_SHORT = ("query", "label", "ri", "target", "score", "evalue", "support", "neighbours")
+_SHORT = ("query", "label", "ri", "target", "score", "evalue", "identity", "support", "neighbours")
 
 
 def transfer(
@@ -95,6 +95,24 @@ def transfer(
     evalue: Annotated[
         float | None,
         typer.Option(min=0.0, metavar="E", help="Leave out neighbours above this.", rich_help_panel=_LABELS),
+    ] = None,
+    align: Annotated[
+        bool,
+        typer.Option(
+            "--align",
+            help="Take the neighbours that align best, residue by residue; gives identity and coverage.",
+            rich_help_panel=_LABELS,
+        ),
+    ] = False,
+    candidates: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="With --align: how many proteins to align.  [default: 200]",
+            show_default=False,
+            rich_help_panel=_LABELS,
+        ),
     ] = None,
     graph: Annotated[
         Path | None,
@@ -177,18 +195,28 @@ def transfer(
     _refuse("--missing", missing, of_missing)
     _refuse("--check", check, {"sample": sample})
     _refuse("--to or --dry-run", printed, {"format": format, "output": output, "columns": columns, "force": force})
+    _refuse("--align", align, {"candidates": candidates})
     _refuse("--missing or --check", not printed, {"json": as_json})
     check_output(format, header, output, force)
 
     from protvec.cli.sink import Sink
     from protvec.database import Database
+    from protvec.search import CANDIDATES
 
     shown = parse(columns)
     sink = Sink(format=format, columns=shown, header=header, output=output, force=force) if printed else None
     layout = _layout(shown or (_SHORT if sink and sink.format is Format.table else None))
     settings = model_settings(model, precision, engine, threads, device, offline)
     database = Database(open_store(db), settings)
-    common: dict[str, Any] = {"k": k, "evalue": evalue, "graph": graph, "separator": separator, "where": where}
+    common: dict[str, Any] = {
+        "k": k,
+        "evalue": evalue,
+        "align": align,
+        "candidates": candidates or CANDIDATES,
+        "graph": graph,
+        "separator": separator,
+        "where": where,
+    }
     if check:
         _print_quality(database.check_transfer(column, sample=sample, **common), as_json)
         return

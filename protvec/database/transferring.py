@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protvec.database.searching import Searching
 from protvec.errors import QueryError
+from protvec.search import CANDIDATES
 from protvec.store import quote
 from protvec.store.filters import both
 
@@ -31,6 +32,8 @@ class Transferring(Searching):
         k: int = DEFAULT_K,
         min_ri: float = DEFAULT_MIN_RI,
         evalue: float | None = None,
+        align: bool = False,
+        candidates: int = CANDIDATES,
         graph: str | Path | None = None,
         separator: str | None = None,
         where: str | None = None,
@@ -53,6 +56,8 @@ class Transferring(Searching):
             k: How many of the nearest labelled proteins are asked.
             min_ri: Labels below this reliability index, 0 to 1, are not given.
             evalue: Leave out neighbours above this E-value.
+            align: Take the neighbours that align best, as ``search`` does; gives identity and coverage.
+            candidates: How many of the labelled proteins with the highest cosines are aligned.
             graph: An ontology in OBO format that the labels are terms of: each implies those above it.
             separator: Splits cells of text into labels; GO terms and EC numbers need none.
             where: SQL condition on the proteins that labels are taken from.
@@ -69,16 +74,17 @@ class Transferring(Searching):
         from protvec.transfer import Place, store_predictions
 
         ready = self._ready(column, k=k, min_ri=min_ri, evalue=evalue, graph=graph, separator=separator)
-        condition = both(where, ready.labelled)
+        how: dict[str, Any] = {"k": k, "columns": ready.columns, "align": align, "candidates": candidates}
+        how["where"] = both(where, ready.labelled)
         if to is not None:
             if replace or query_where is not None or into is not None:
                 raise QueryError("query_where, into and replace are for proteins of the database, not for sequences")
-            return ready.run(self.search_many(_queries(to), k=k, where=condition, columns=ready.columns))
+            return ready.run(self.search_many(_queries(to), **how))
         place = Place(into or f"{column}_transferred")
         self.store.check_writable()
         again = place.check(self.store) and not replace
         asked = both(query_where, both(place.empty if again else None, ready.unlabelled))
-        found = ready.run(self.search_all(k=k, where=condition, columns=ready.columns, query_where=asked))
+        found = ready.run(self.search_all(**how, query_where=asked))
         if not dry_run and found.queries:
             store_predictions(self.store, found, ready.options, place, replace=replace)
         return found
@@ -89,6 +95,8 @@ class Transferring(Searching):
         *,
         k: int = DEFAULT_K,
         evalue: float | None = None,
+        align: bool = False,
+        candidates: int = CANDIDATES,
         graph: str | Path | None = None,
         separator: str | None = None,
         where: str | None = None,
@@ -97,9 +105,11 @@ class Transferring(Searching):
         """How good ``transfer`` is on labels that are known: each protein's are predicted from other sequences.
 
         Args:
-            column: As for ``transfer``, like the next four.
+            column: As for ``transfer``, like the next six.
             k: How many neighbours.
             evalue: Leave out neighbours above this E-value.
+            align: Take the neighbours that align best.
+            candidates: How many are aligned.
             graph: An ontology in OBO format.
             separator: Splits cells of text.
             where: SQL condition on the labelled proteins, asked for and taken from.
@@ -117,7 +127,10 @@ class Transferring(Searching):
         condition = both(where, ready.labelled)
         known = known_labels(ready, self.store, condition, sample)
         asked = condition if sample is None else f"id IN ({', '.join(map(quote, known))})"
-        answers = self.search_all(k=k + MORE, where=condition, columns=[*ready.columns, "digest"], query_where=asked)
+        columns = [*ready.columns, "digest"]
+        answers = self.search_all(
+            k=k + MORE, where=condition, columns=columns, query_where=asked, align=align, candidates=candidates
+        )
         return check(ready, answers, known)
 
     def _ready(

@@ -104,7 +104,7 @@ class Transfer:
                 raise QueryError("these hits have no E-values: leave out --evalue, or search with alignment")
             too_far = limit is not None and chance is not None and chance > limit
             if labels and not too_far and (without is None or row["digest"] != without):
-                near = similarity(row["score"], chance)
+                near = similarity(row.get("cosine", row["score"]), chance)  # the score may be of an alignment
                 found.append(Neighbour(row["target"], labels, near, {"score": row["score"], **evidence}))
         return found[: self.options.k]
 

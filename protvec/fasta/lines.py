@@ -101,6 +101,9 @@ def lines(stream: Readable, file: str, headers: deque[Header]) -> Iterator[str]:
     """
     number = 0
     for number, raw in enumerate(_text(stream, file), 1):
+        if headers and raw.isascii() and raw.rstrip("\n").isalpha():  # as nearly all are
+            yield raw
+            continue
         line = raw if raw.isascii() and raw.rstrip("\n").isprintable() else _checked(raw, file, number)
         if line.startswith(">"):
             headers.append(_header(line, number))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import mmap
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +10,7 @@ import numpy as np
 from protvec.store.codec import codec_named
 from protvec.store.filters import in_lists
 from protvec.store.lookup import Lookup
+from protvec.store.system import THREADS, keep_memory, new_memory
 from protvec.store.tables import stream, take_addresses
 
 if TYPE_CHECKING:
@@ -44,13 +41,8 @@ class Residues(NamedTuple):
 
 
 _ROWS_AT_ONCE = 16  # that a thread reads and then decodes, while another reads
-# Bytes of decoded arrays that share a block of memory; a caller who keeps one array keeps its block. Blocks begin at a
-# large page, where the system has them: 61 MB come in 6 ms then, and in 23 from blocks as they fall.
+# Bytes of decoded arrays that share a block of memory; a caller who keeps one array keeps its block.
 _BLOCK = 4 << 20
-_LARGE_PAGE = 2 << 20
-_KEPT = 31 << 20  # glibc takes an example from no more than 32 MiB
-# Decoding is bound by memory: more threads than this do not help.
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 def array_lookup() -> Lookup:
@@ -72,10 +64,10 @@ def read_arrays(
     rows = (lookup or array_lookup()).find(dataset, digests)
     if rows.num_rows <= 1:
         return dict(_taken(dataset, rows, dimension))
-    _keep_memory()
-    share = min(_even(rows.num_rows, _ROWS_AT_ONCE), -(-rows.num_rows // _THREADS))
+    keep_memory()
+    share = min(_even(rows.num_rows, _ROWS_AT_ONCE), -(-rows.num_rows // THREADS))
     chunks = [rows.slice(start, share) for start in range(0, rows.num_rows, share)]
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         parts = pool.map(lambda chunk: _taken(dataset, chunk, dimension), chunks)
         return {digest: array for part in parts for digest, array in part}
 
@@ -171,39 +163,13 @@ def _blocks(rows: Iterator[Row], dimension: int) -> Iterator[list[Row]]:
 
 def _decoded_block(rows: list[Row], dimension: int) -> list[tuple[str, NDArray[np.float32]]]:
     ends = np.cumsum([length for _, _, length, _, _ in rows])
-    parts = np.split(_memory(int(ends[-1]) * dimension).reshape(-1, dimension), ends[:-1])
+    parts = np.split(new_memory(int(ends[-1]) * dimension).reshape(-1, dimension), ends[:-1])
     return [_decoded(row, out=part) for row, part in zip(rows, parts, strict=True)]
 
 
 def _even(count: int, most: int) -> int:
     """The size of as few equal parts of so many as have no more than ``most`` each."""
     return -(-count // -(-count // most))
-
-
-@functools.cache
-def _keep_memory() -> None:
-    """Have the C library keep memory that Lance gives back, for the next read: once in a process.
-
-    glibc asks the system for each large piece, and its pages come one fault after the other, until it has seen one as
-    large given back (``mallopt(3)``, M_MMAP_THRESHOLD). The faults are a quarter of the time of a read.
-    """
-    np.empty(_KEPT, np.uint8)
-
-
-def _memory(values: int) -> NDArray[np.float32]:
-    """New memory for so many numbers, from the beginning of a large page on where the system has them.
-
-    It is asked for by itself: what a thread gets from the heap is in small pages, each of which costs a fault.
-    """
-    size = 4 * values
-    if size < _LARGE_PAGE or not hasattr(mmap, "MADV_HUGEPAGE"):
-        return np.empty(values, np.float32)
-    room = mmap.mmap(-1, size + _LARGE_PAGE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    with contextlib.suppress(OSError):  # a system without large pages
-        room.madvise(mmap.MADV_HUGEPAGE)
-    memory = np.frombuffer(room, np.uint8)
-    start = -memory.ctypes.data % _LARGE_PAGE
-    return memory[start : start + size].view(np.float32)
 
 
 def _decoded(row: Row, *, out: NDArray[np.float32] | None = None) -> tuple[str, NDArray[np.float32]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import numpy as np
 
 from protvec.errors import DatabaseError
 from protvec.store.rows import Stored, refuse_repeats
+from protvec.store.system import THREADS, keep_memory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 # Of float32 that are encoded into one record batch. Lance writes small ones twice as fast as large ones: it copies
 # them, and their copies stay in the processor's cache and in memory that is used again.
 _BATCH_BYTES = 4 << 20
-_THREADS = min(4, os.cpu_count() or 1)
-_AHEAD = 2 * _THREADS  # record batches that are encoded, or being encoded, before they are asked for
+_AHEAD = 2 * THREADS  # record batches that are encoded, or being encoded, before they are asked for
 
 
 def encoded(
@@ -53,9 +52,10 @@ def encoded(
         ValueError: A digest that was not expected, is repeated, or a wrong shape.
         DatabaseError: A value that the codec cannot hold; at the end, no residues of some protein.
     """
+    keep_memory()
     given: list[str] = []
     running: deque[Future[pa.RecordBatch]] = deque()
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for part in _parts(residues, given, expected, known):
             running.append(pool.submit(_record_batch, part, codec, dimension, schema))
             if len(running) > _AHEAD:

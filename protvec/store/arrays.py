@@ -152,11 +152,13 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
 def _blocks(rows: Iterator[Row], dimension: int) -> Iterator[list[Row]]:
     """Rows that are decoded into one block of memory."""
     block: list[Row] = []
+    size = 0
     for row in rows:
         block.append(row)
-        if 4 * dimension * sum(length for _, _, length, _, _ in block) >= _BLOCK:
+        size += 4 * dimension * row[2]
+        if size >= _BLOCK:
             yield block
-            block = []
+            block, size = [], 0
     if block:
         yield block
 

@@ -19,7 +19,7 @@ def files(uri: str) -> set[str]:
     """Every file of a table, by its path; none where the table is not on a disk of this machine."""
     if not _is_local(uri):
         return set()
-    return {str(Path(folder, name)) for top in _tops(uri) for folder, _, names in os.walk(top) for name in names}
+    return {f"{folder}/{name}" for top in _tops(uri) for folder, _, names in os.walk(top) for name in names}
 
 
 def sync(uri: str, known: set[str]) -> None:
@@ -76,7 +76,7 @@ def _flush(descriptor: int) -> None:
 
 
 def _tops(uri: str) -> list[str]:
-    return [str(Path(uri, name)) for name in _DIRECTORIES]
+    return [f"{uri}/{name}" for name in _DIRECTORIES]
 
 
 def _is_local(uri: str) -> bool:

@@ -88,6 +88,7 @@ def _parts(
 ) -> Iterator[list[tuple[str, Array]]]:
     """Arrays that become one record batch; the digests of all are noted in ``given``."""
     part: list[tuple[str, Array]] = []
+    size = 0
     for digest, array in residues:
         given.append(digest)
         if digest in known:
@@ -95,9 +96,10 @@ def _parts(
         if digest not in expected:
             raise ValueError(f"residues of {digest}, which no protein of this batch has")
         part.append((digest, array))
-        if sum(array.nbytes for _, array in part) >= _BATCH_BYTES:
+        size += array.nbytes
+        if size >= _BATCH_BYTES:
             yield part
-            part = []
+            part, size = [], 0
     if part:
         yield part
 

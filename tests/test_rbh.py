@@ -291,10 +291,22 @@ def test_two_datasets_whose_names_may_have_commas(cli: Cli, paths: tuple[Path, P
     assert "name two" in error_line(cli)
 
 
+def test_databases_as_they_were_at_a_snapshot(cli: Cli, paths: tuple[Path, Path]) -> None:
+    before = cli("rbh", *paths, "--format", "json")
+    for path in paths:
+        cli("snapshot", "before", "--db", path)
+    cli("delete", "--where", "id = 'x1'", "--db", paths[1], "--yes")
+    assert cli("rbh", *paths, "--format", "json") != before
+    assert cli("rbh", *paths, "--format", "json", "--at", "before", "--other-at", "before") == before
+    cli("rbh", *paths, "--at", "never", code=1)
+    assert "never" in error_line(cli)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
         ([], 2, "give two databases"),
+        (["--datasets", "a,b", "--other-at", "x"], 2, "is for a second database"),
         (["one"], 2, "give two databases"),
         (["one", "two", "--datasets", "a,b"], 2, "give two databases"),
         (["one", "two", "--force"], 2, "is for a file"),

@@ -210,6 +210,13 @@ def test_a_column_of_ones_own_stays_reachable_beside_a_field() -> None:
     assert layout(["target.evalue"], own, []).of_target == ["evalue"]
 
 
+@pytest.mark.parametrize("name", ["score", "rank", "target"])
+def test_a_column_that_another_program_named_as_a_hit_has_it_is_an_error(name: str) -> None:
+    with pytest.raises(FilterError, match=f"{name} is what a search says of a hit.*rename"):
+        layout([f"target.{name}"], [*METADATA, name], [])
+    assert layout([name], [*METADATA, name], []).of_target == []  # the hit's own
+
+
 def test_m8_waits_for_what_it_needs_and_says_what_works() -> None:
     with pytest.raises(QueryError, match=r"--align.*--columns query,target,score") as error:
         check_m8(None, aligned=False)

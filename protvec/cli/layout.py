@@ -205,9 +205,17 @@ def _column(name: str, targets: Collection[str], queries: Collection[str], sides
         raise FilterError(
             f"with {option}, {found.source} is what the search says of a hit: rename the database's column"
         )
+    if found.side == TARGET and found.source in _OF_HITS and found.source in there:
+        raise FilterError(
+            f"{found.source} is what a search says of a hit, and cannot be printed of a protein: rename the database's "
+            "column (protvec itself lets none be called so)"
+        )
     if found.source not in there:
         raise FilterError(_unknown(name, found, targets, queries))
     return found
+
+
+_OF_HITS = {each.column for each in FIELDS if each.side == HIT}
 
 
 def _unknown(name: str, found: Column, targets: Collection[str], queries: Collection[str]) -> str:

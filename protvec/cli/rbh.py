@@ -61,6 +61,18 @@ def rbh(
         typer.Option(metavar="A,B", help="Instead of two databases, two datasets of --db.", rich_help_panel=DATABASE),
     ] = None,
     db: Db = DEFAULT_DB,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="NAME",
+            help="Read A, or --db, as it was at a snapshot: see `protvec snapshots`.",
+            rich_help_panel=DATABASE,
+        ),
+    ] = None,
+    other_at: Annotated[
+        str | None, typer.Option("--other-at", metavar="NAME", help="The same for B.", rich_help_panel=DATABASE)
+    ] = None,
     no_collapse: Annotated[
         bool,
         typer.Option(
@@ -127,6 +139,8 @@ def rbh(
     """Pair the proteins of two proteomes that are each other's nearest: candidate orthologues."""
     if (datasets is None) == (first is None) or (first is None) != (second is None):
         raise typer.BadParameter("give two databases, A and B, or --datasets A,B with --db", param_hint="A B")
+    if other_at is not None and second is None:
+        raise typer.BadParameter("is for a second database, B", param_hint="--other-at")
     check_output(format, header, output, force)
 
     from protvec.cli.layout import Answer
@@ -135,8 +149,8 @@ def rbh(
 
     sink = Sink(format=format, columns=parse(columns), header=header, output=output, force=force)
     wanted = parse(columns) or list(_SHORT if sink.format is Format.table else _DEFAULT)
-    database = Database(open_store(first or db))
-    other = Database(open_store(second)) if second else None
+    database = Database(open_store(first or db, at=at))
+    other = Database(open_store(second, at=other_at)) if second else None
     if console.is_terminal():
         console.note_model(database.store.space.model)
     shown = _layout(wanted)

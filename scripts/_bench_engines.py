@@ -13,10 +13,18 @@ if TYPE_CHECKING:
 
 # Of the filter: rows whose taxid is 7, one of a hundred.
 GROUPS, GROUP = 100, 7
+# Of the filters of every selectivity: rows whose number, modulo 1,000, is below.
+SHARES_OF, SHARES = 1_000, {"0.1%": 1, "1%": 10, "10%": 100, "50%": 500, "100%": 1_000}
 
 
 class Engine:
-    """One way to search: rows are numbers from 0."""
+    """One way to search: rows are numbers from 0.
+
+    Attributes:
+        any_share: Whether it takes the name of one of ``SHARES`` for a filter.
+    """
+
+    any_share = False
 
     def __init__(self, vectors: NDArray[np.float32], directory: Path) -> None:
         """Build it over the vectors; files go to the directory."""
@@ -146,8 +154,9 @@ class LanceDBIndexed(LanceDB):
 class Protvec(Engine):
     """``Database.search_vector`` of an open database, with its usual columns."""
 
+    any_share = True
     kind: str | None = None
-    memory: int | None = 8 << 30
+    memory = 8 << 30
 
     def __init__(self, vectors: NDArray[np.float32], directory: Path) -> None:
         from protvec import Database
@@ -164,22 +173,25 @@ class Protvec(Engine):
                     "digest": f"SQ.{i:032d}",
                     "sequence": "MKV",
                     "description": f"protein {i}",
-                    "taxid": i % GROUPS,
+                    "taxid": i % SHARES_OF,
                     "gene": f"G{i // 3}",
                 }
                 for i in range(start, start + len(part))
             ]
             store.write(protein_table(rows, part), ())
-        if self.memory:
-            store.search_memory = self.memory
+        store.search_memory = self.memory
         if self.kind:
             store.index(self.kind)
         self.database = Database(store)
         for _ in range(5):  # an open database has answered before
             self.search(vectors[0], 10)
 
-    def search(self, query: NDArray[np.float32], k: int, filtered: bool = False) -> list[int]:
-        where = f"taxid = {GROUP}" if filtered else None
+    def search(self, query: NDArray[np.float32], k: int, filtered: bool | str = False) -> list[int]:
+        where = None
+        if isinstance(filtered, str):
+            where = f"taxid < {SHARES[filtered]}"
+        elif filtered:
+            where = f"taxid IN ({', '.join(map(str, range(GROUP, SHARES_OF, GROUPS)))})"
         return [int(name[1:]) for name in self.database.search_vector(query, k=k, where=where).ids]
 
 
@@ -187,6 +199,7 @@ class ProtvecIndexed(Protvec):
     """With an index of vectors tuned to 0.98, as a database has it that does not fit the memory."""
 
     kind = "ivf_sq"
+    memory = 2 << 30
 
 
 ENGINES: dict[str, type[Engine]] = {

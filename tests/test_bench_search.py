@@ -31,6 +31,9 @@ def test_compares_engines_over_the_same_vectors(tmp_path: Path, capsys: pytest.C
     for name in ("numpy", "protvec", "lancedb"):
         assert engines[name]["recall_10"] == engines[name]["recall_50"] == engines[name]["recall_10_filtered"] == 1
     assert engines["protvec ivf_sq"]["recall_10"] > 0.8
+    assert [each["share"] for each in engines["protvec"]["shares"]] == ["0.1%", "1%", "10%", "50%", "100%"]
+    assert {each["recall_10"] for each in engines["protvec"]["shares"]} == {1}
+    assert engines["numpy"]["shares"] == []
     assert all(each["p50"] > 0 and each["qps_2"] > 0 for each in engines.values())
     shown = capsys.readouterr().out
     assert "SYNTHETIC mixture, 6,000 x 768" in shown

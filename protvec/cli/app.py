@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protvec.cli import (
+    align,
     annotate,
     check,
     console,
@@ -50,6 +51,7 @@ def build() -> typer.Typer:
     app.callback()(_root)
     app.command("ingest")(ingest.ingest)
     app.command("search", cls=Grouped, epilog=fields.help_text())(search.search)
+    app.command("align", cls=Grouped)(align.align)
     app.command("rbh", cls=Grouped)(rbh.rbh)
     app.command("transfer", cls=Grouped)(transfer.transfer)
     app.command("get")(inspect.get)

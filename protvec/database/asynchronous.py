@@ -131,6 +131,7 @@ class AsyncDatabase:
     search_vectors = _streamed(Database.search_vectors)
     search_all = _streamed(Database.search_all)
     search_against = _streamed(Database.search_against)
+    align = _awaited(Database.align)
     rbh = _awaited(Database.rbh)
     get = _awaited(Database.get)
     get_many = _awaited(Database.get_many)

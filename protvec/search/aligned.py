@@ -103,7 +103,7 @@ def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
     order = order[scores[order] > 0][: wanted.k]
     rows = table.take(order)
     found = align_many(asked.chain, _chains(view, rows), how.scoring, threads=how.threads)
-    return Hits(asked.name, _table(rows, found, wanted.columns), near.index, found)
+    return Hits(asked.name, table_of(rows, found, wanted.columns), near.index, found)
 
 
 def _scores(view: Reader, query: Chain, table: pa.Table, how: Aligning) -> NDArray[np.float32]:
@@ -124,7 +124,8 @@ def _chains(view: Reader, table: pa.Table) -> Iterator[Chain]:
         yield from (Chain(sequence, arrays[digest]) for digest, sequence in part)
 
 
-def _table(rows: pa.Table, found: list[Alignment], columns: Iterable[str]) -> pa.Table:
+def table_of(rows: pa.Table, found: list[Alignment], columns: Iterable[str]) -> pa.Table:
+    """The table of hits: rows with query, target, their cosine as score and the columns; and their alignments."""
     import pyarrow as pa
 
     kinds = (

@@ -51,10 +51,10 @@ def db(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return database
 
 
-def oracle(db: Database, vector: Any, k: int) -> list[tuple[str, float]]:
+def oracle(db: Database, vector: Any, k: int, scoring: str | None = None) -> list[tuple[str, float]]:
     table = db.store.get([i for batch in db.store.iter_proteins(columns=["id"]) for i in batch["id"].to_pylist()])
-    matrix = np.array(table["vector"].to_pylist(), dtype=np.float64)
-    query = np.asarray(vector, dtype=np.float64)
+    matrix = db.store.project(np.array(table["vector"].to_pylist()), scoring=scoring).astype(np.float64)
+    query = db.store.project([vector], scoring=scoring)[0].astype(np.float64)
     cosine = matrix @ query / np.linalg.norm(matrix, axis=1) / np.linalg.norm(query)
     ranked = sorted(zip(table["id"].to_pylist(), cosine.tolist(), strict=True), key=lambda hit: (-hit[1], hit[0]))
     return ranked[:k]
@@ -62,9 +62,10 @@ def oracle(db: Database, vector: Any, k: int) -> list[tuple[str, float]]:
 
 @pytest.mark.parametrize("id", ["his0", "cam3", "noise17"])
 @pytest.mark.parametrize("k", [1, 7, 1000])
-def test_order_and_score_are_those_of_numpy(db: Database, id: str, k: int) -> None:
-    hits = db.search_id(id, k=k)
-    expected = oracle(db, db.get(id).vector, k)
+@pytest.mark.parametrize("scoring", [None, "raw"])
+def test_order_and_score_are_those_of_numpy(db: Database, id: str, k: int, scoring: str | None) -> None:
+    hits = db.search_id(id, k=k, scoring=scoring)
+    expected = oracle(db, db.get(id).vector, k, scoring)
     assert hits.ids == [target for target, _ in expected]
     np.testing.assert_allclose(hits.scores, [score for _, score in expected], atol=1e-6)
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))

@@ -203,7 +203,7 @@ def test_a_database_that_is_too_large_for_the_memory_is_read_instead(tmp_path: P
     store.search_memory = 0
     where, allowed = "taxid < 20", lambda name: int(name[1:]) < 20
     assert answer(store, vector(5), k=7, where=where) == oracle(shelf, vector(5), 7, allowed)
-    assert store._cache._rows is None
+    assert all(cache._rows is None for cache, _ in store._memory.values())
     (table,) = store.search_many(vector(5)[None], k=7, where=where, columns=[])
     assert table["id"].to_pylist() == [name for name, _ in oracle(shelf, vector(5), 7, allowed)]
 
@@ -261,8 +261,8 @@ def test_columns_of_hits_stay_those_of_the_version(tmp_path: Path) -> None:
     for _ in range(6):  # by the fifth they come from memory
         assert taxids(store) == right(shelf)
         assert taxids(view) == right(before)
-    assert store._columns._table is not None
-    assert {"id", "taxid", "sequence"} == set(store._columns._table.column_names)
+    assert store._memory["vector"][1]._table is not None
+    assert {"id", "taxid", "sequence"} == set(store._memory["vector"][1]._table.column_names)
     store.delete(ids=["P3", "P4"])
     put(store, shelf, {f"P{i}": vector(i + 2) for i in range(30, 50)})
     shelf = {name: each for name, each in shelf.items() if name not in ("P3", "P4")}
@@ -278,4 +278,4 @@ def test_columns_beyond_their_share_of_the_memory_are_read_each_time(tmp_path: P
     store.search_memory = cache.bytes_needed(40, data.D)
     for _ in range(6):
         assert len(store.search(vector(3), columns=["taxid", "sequence", "digest"])) == 10
-    assert "digest" in store._columns._large
+    assert "digest" in store._memory["vector"][1]._large

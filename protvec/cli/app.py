@@ -11,6 +11,7 @@ import typer
 from protvec.cli import (
     align,
     annotate,
+    calibrate,
     check,
     console,
     demo,
@@ -66,6 +67,7 @@ def build() -> typer.Typer:
     app.command("merge")(with_storage_options(moved.merge))
     app.command("log")(log.log)
     app.command("index")(index.index)
+    app.command("calibrate")(calibrate.calibrate)
     app.command("compact")(upkeep.compact)
     app.command("recode")(upkeep.recode)
     app.command("check")(check.check)

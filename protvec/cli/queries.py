@@ -36,6 +36,7 @@ class Options:
         facts: Columns that have to be known of a query.
         text: Rank by this text too.
         candidates: Rank by alignment, of so many proteins.
+        scoring: ``raw``, or None for the database's search space.
     """
 
     k: int
@@ -46,10 +47,12 @@ class Options:
     facts: Sequence[str]
     text: str | None = None
     candidates: int | None = None
+    scoring: str | None = None
 
     def of_hits(self) -> dict[str, Any]:
         """Those that every search of ``Database`` by vector takes."""
-        given = {"k": self.k, "where": self.where, "min_score": self.min_score, "columns": list(self.columns)}
+        given: dict[str, Any] = {"k": self.k, "where": self.where, "min_score": self.min_score}
+        given |= {"columns": list(self.columns), "scoring": self.scoring}
         if self.text is not None:
             given["text"] = self.text
         return given if self.candidates is None else {**given, "align": True, "candidates": self.candidates}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -43,6 +44,13 @@ if TYPE_CHECKING:
     from protvec.cli.queries import Options, Source
     from protvec.cli.sink import Sink
     from protvec.database import Database, Settings
+
+
+class Scores(str, Enum):
+    """Which cosines scores are."""
+
+    auto = "auto"
+    raw = "raw"
 
 
 def search(
@@ -136,6 +144,13 @@ def search(
             min=-1.0, max=1.0, metavar="COSINE", help="Leave out hits below this cosine.", rich_help_panel=HITS
         ),
     ] = None,
+    scoring: Annotated[
+        Scores,
+        typer.Option(
+            help="raw: cosines of the mean vectors; auto: those in the search space that was fitted on the database.",
+            rich_help_panel=HITS,
+        ),
+    ] = Scores.auto,
     exclude_self: Annotated[
         bool | None,
         typer.Option(
@@ -276,6 +291,7 @@ def search(
         facts=shown.of_query,
         text=text if asked.both else None,
         candidates=(candidates or CANDIDATES) if align else None,
+        scoring="raw" if scoring is Scores.raw else None,
     )
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
@@ -314,6 +330,7 @@ def _identity(
         "min-score": options.min_score,
         "text": asked.text,
         "candidates": options.candidates,
+        "scoring": options.scoring,
         "exclude-self": options.exclude_self,
         "columns": shown.names,
         **sink.settings(),

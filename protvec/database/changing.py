@@ -74,6 +74,7 @@ class Changing(Core):
         if encoder:
             self.store.note_precision(encoder.precision)
         report = ingest.run(plan, self.store, encoder, observer)
+        self.store.keep_calibrated(self.settings.notify)
         self.store.keep_indexes(self.settings.notify)
         return report
 

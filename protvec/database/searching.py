@@ -39,6 +39,7 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
         align: bool | Scoring = False,
         candidates: int = CANDIDATES,
     ) -> Hits:
@@ -53,6 +54,8 @@ class Searching(Looking):
             columns: Metadata columns of the hits; by default length, gene, organism and description.
             text: Rank by this text too, as ``search_text`` would, by reciprocal ranks; every hit then says which
                 evidence found it: ``evidence``, ``vector_rank``, ``text_rank`` and ``cosine``.
+            scoring: ``raw`` for cosines of the mean vectors themselves; by default those of the search space that was
+                fitted on the database, which find more: see ``calibrate``.
             align: Rank by local alignment of the residues, as suits the model, or with this ``Scoring``. Nothing that
                 is stored is embedded again. Hits then have ``alignments``, and columns such as ``qstart``.
             candidates: How many of the proteins with the highest cosines are aligned, at least k.
@@ -69,6 +72,7 @@ class Searching(Looking):
             min_score=min_score,
             exclude_self=exclude_self,
             columns=columns,
+            scoring=scoring,
             text=text,
             align=align,
             candidates=candidates,
@@ -85,6 +89,7 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
         align: bool | Scoring = False,
         candidates: int = CANDIDATES,
     ) -> Iterator[Hits]:
@@ -95,6 +100,7 @@ class Searching(Looking):
             where=where,
             min_score=min_score,
             columns=columns,
+            scoring=scoring,
             text=text,
             align=align,
             candidates=candidates,
@@ -133,6 +139,7 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
         align: bool | Scoring = False,
         candidates: int = CANDIDATES,
     ) -> Hits:
@@ -148,6 +155,7 @@ class Searching(Looking):
             min_score=min_score,
             exclude_self=exclude_self,
             columns=columns,
+            scoring=scoring,
             text=text,
             align=align,
             candidates=candidates,
@@ -165,6 +173,7 @@ class Searching(Looking):
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
         align: bool | Scoring = False,
         candidates: int = CANDIDATES,
     ) -> Iterator[Hits]:
@@ -179,6 +188,7 @@ class Searching(Looking):
             exclude_self: Leave the protein of the query's id out of its hits.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
+            scoring: As for ``search``.
             align: Rank by alignment.
             candidates: How many are aligned.
 
@@ -194,6 +204,7 @@ class Searching(Looking):
             where=where,
             min_score=min_score,
             columns=columns,
+            scoring=scoring,
             text=text,
             align=align,
             candidates=candidates,
@@ -211,6 +222,7 @@ class Searching(Looking):
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
     ) -> Hits:
         """The proteins whose vectors are nearest to a vector. Needs no model. See ``search``.
 
@@ -222,11 +234,14 @@ class Searching(Looking):
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
+            scoring: As for ``search``.
 
         Raises:
             QueryError: the vector has another length, or is zero or not finite.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
+        wanted = nearest.check(
+            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+        )
         return nearest.search_vector(self.store, vector, wanted, query=query)
 
     def search_vectors(
@@ -239,6 +254,7 @@ class Searching(Looking):
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
         exclude: Iterable[str | None] | None = None,
     ) -> Iterator[Hits]:
         """The hits of each of many vectors, in their order: the same as one by one, and several times quicker.
@@ -251,13 +267,16 @@ class Searching(Looking):
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
+            scoring: As for ``search``.
             exclude: For each vector the id of a protein that is left out of its hits, or None.
 
         Raises:
             QueryError: a vector has another length, or is zero or not finite; or there are fewer or more names
                 than vectors.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
+        wanted = nearest.check(
+            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+        )
         return nearest.search_stream(self.store, vectors, wanted, names=names, exclude=exclude)
 
     def search_like(
@@ -270,6 +289,7 @@ class Searching(Looking):
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
+        scoring: str | None = None,
     ) -> Hits:
         """The proteins most like several of the database, and unlike others. Needs no model.
 
@@ -284,12 +304,15 @@ class Searching(Looking):
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
+            scoring: As for ``search``.
 
         Raises:
             ProteinNotFoundError: one is not there; the message names similar ids.
             QueryError: there is no id, one is named twice, or the vectors cancel one another out.
         """
-        wanted = nearest.check(self.store, k=k, where=where, min_score=min_score, columns=columns, text=text)
+        wanted = nearest.check(
+            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+        )
         return search_like(self.store, ids, unlike, wanted)
 
     def search_text(
@@ -321,6 +344,7 @@ class Searching(Looking):
         where: str | None = None,
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
+        scoring: str | None = None,
         include_self: bool = False,
         query_where: str | None = None,
         after: str | None = None,
@@ -336,6 +360,7 @@ class Searching(Looking):
             where: A condition on the hits.
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
+            scoring: As for ``search``.
             include_self: Let a protein be among its own hits.
             query_where: A condition on the proteins that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
@@ -352,6 +377,7 @@ class Searching(Looking):
             where=where,
             min_score=min_score,
             columns=columns,
+            scoring=scoring,
             align=align,
             candidates=candidates,
             threads=self.settings.threads,
@@ -368,6 +394,7 @@ class Searching(Looking):
         where: str | None = None,
         min_score: float | None = None,
         columns: Sequence[str] | None = None,
+        scoring: str | None = None,
         query_where: str | None = None,
         after: str | None = None,
         align: bool | Scoring = False,
@@ -381,6 +408,7 @@ class Searching(Looking):
             where: A condition on the hits: on proteins of ``other``.
             min_score: The lowest cosine.
             columns: Metadata columns of the hits.
+            scoring: As for ``search``.
             query_where: A condition on the proteins of this database that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
             align: Rank by alignment: see ``search``.
@@ -397,6 +425,7 @@ class Searching(Looking):
             where=where,
             min_score=min_score,
             columns=columns,
+            scoring=scoring,
             align=align,
             candidates=candidates,
             threads=self.settings.threads,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from protvec.store import IndexInfo, LogEntry, Snapshot
+    from protvec.store import IndexInfo, LogEntry, Scoring, Snapshot
     from protvec.store.check import CheckResult
 
 
@@ -110,6 +110,29 @@ class Upkeep(Core):
     def drop_indexes(self) -> int:
         """Remove all indexes, and build none by itself any more; how many there were."""
         return self.store.drop_indexes()
+
+    def calibrate(self, scoring: str = "auto") -> Scoring:
+        """Fit the search space to the proteins that are there now; ingest does it by itself.
+
+        The vectors stay as they are. Scores of before and after are on different scales;
+        ``Hits.index.scoring`` names the scale.
+
+        Args:
+            scoring: ``auto``, ``raw``, ``centred`` or ``whitened``: see ``protvec.transform``.
+
+        Returns:
+            What searches compare from now on: ``kind``, ``name``, ``proteins``, ``shrinkage``, ``fitted``.
+
+        Raises:
+            QueryError: an unknown scoring, or too few proteins for it.
+            DatabaseError: the disk, or other writers that keep getting in first.
+        """
+        return self.store.calibrate(scoring, notify=self.settings.notify)
+
+    @property
+    def scoring(self) -> Scoring:
+        """What searches compare now."""
+        return self.store.scoring
 
     def snapshot(self, name: str) -> Snapshot:
         """Keep the present version readable as ``protvec.open(path, at=name)`` until the snapshot is deleted.

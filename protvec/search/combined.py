@@ -69,6 +69,7 @@ def search_both(
     *,
     names: Sequence[str],
     exclude: Sequence[str | None],
+    projected: bool = False,
 ) -> list[Hits]:
     """The hits of several vectors, each ranked by the vector and by one text.
 
@@ -79,15 +80,18 @@ def search_both(
         wanted: What to find.
         names: N names of queries.
         exclude: For each query the id of a protein that is left out, or None.
+        projected: Whether the vectors are of the database's search space already.
     """
     view = store.pinned()  # both rankings are of one version
     depth = max(DEPTH, TIMES_K * wanted.k) + any(each is not None for each in exclude)
-    near = view.find(vectors, k=depth, where=wanted.where, columns=[])
+    given = np.asarray(vectors, np.float32)
+    queries = given if projected else view.project(given, scoring=wanted.scoring)
+    near = view.find(queries, k=depth, where=wanted.where, columns=[], scoring=wanted.scoring, projected=True)
     matching = _matching(view, text, wanted, depth)
     ends = np.cumsum(near.counts)
     fused = [
         _fused(_part(near, end - count, count), matching, query, wanted, left_out)
-        for end, count, query, left_out in zip(ends, near.counts, np.asarray(vectors, np.float32), exclude, strict=True)
+        for end, count, query, left_out in zip(ends, near.counts, queries, exclude, strict=True)
     ]
     about = _columns_of(view, fused, wanted.columns)
     return [Hits(name, _table(name, each, about), near.how) for name, each in zip(names, fused, strict=True)]
@@ -109,7 +113,7 @@ class Matching:
     Attributes:
         ranks: Of every protein that matches, by id.
         ids: The first of them.
-        vectors: ndarray, shape=(N, D): the vectors of these.
+        vectors: ndarray, shape=(N, D): the vectors of these, as they are compared.
     """
 
     ranks: dict[str, int]
@@ -128,7 +132,10 @@ class Matching:
         best = np.sort(found.matches.scores)[::-1]
         ranks = 1 + np.searchsorted(-best, -found.matches.scores)  # equal scores have equal ranks
         by_id = dict(zip(found.matches.ids.to_pylist(), ranks.tolist(), strict=True))
-        return cls(by_id, found.table["id"].to_pylist(), matrix_of(found.table["vector"]))
+        vectors = matrix_of(found.table["vector"])
+        if len(vectors):
+            vectors = view.project(vectors, scoring=wanted.scoring)
+        return cls(by_id, found.table["id"].to_pylist(), vectors)
 
 
 @dataclass(frozen=True)

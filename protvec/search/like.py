@@ -41,10 +41,10 @@ def search_like(store: Reader, ids: Sequence[str], unlike: Sequence[str], wanted
     _check(ids, unlike)
     view = store.pinned()
     named = [*ids, *unlike]
-    vectors = matrix_of(view.get(named, columns=["vector"])["vector"])
+    vectors = view.project(matrix_of(view.get(named, columns=["vector"])["vector"]), scoring=wanted.scoring)
     mean = direction(vectors[: len(ids)], vectors[len(ids) :])
     others = wanted.limited_to(f"id NOT IN ({', '.join(map(quote, named))})")
-    return search_vector(view, mean, others, query=_name(ids, unlike))
+    return search_vector(view, mean, others, query=_name(ids, unlike), projected=True)
 
 
 def direction(like: NDArray[np.float32], unlike: NDArray[np.float32]) -> NDArray[np.float32]:

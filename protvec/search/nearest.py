@@ -48,6 +48,7 @@ class Wanted:
         text: Rank by this text too.
         align: Rank by alignment, so.
         rankings: Those by the text, by version, condition and depth: it is the same for many queries.
+        scoring: ``raw`` for cosines of the mean vectors themselves; None for those of the database's search space.
     """
 
     k: int
@@ -57,6 +58,7 @@ class Wanted:
     text: str | None = None
     align: Aligning | None = None
     rankings: dict[tuple[int, str | None, int], Matching] = field(default_factory=dict, compare=False, repr=False)
+    scoring: str | None = None
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""
@@ -74,16 +76,19 @@ def check(
     align: bool | Scoring = False,
     candidates: int = CANDIDATES,
     threads: int | None = None,
+    scoring: str | None = None,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
     Raises:
-        QueryError: k, min_score or the text cannot be used, or nothing can be aligned.
+        QueryError: k, min_score, the text or the scoring cannot be used, or nothing can be aligned.
         FilterError: the condition is no SQL, or names a column that is not there; or there is no such column.
     """
     if k < 1:
         raise QueryError(f"k is {k}; it must be at least 1")
     check_min_score(min_score)
+    if scoring not in (None, "raw"):
+        raise QueryError(f"scoring {scoring!r}: leave it out for the search space of the database, or take raw")
     if where is not None:
         store.check_filter(where)
     if text is not None:
@@ -98,7 +103,7 @@ def check(
         if name not in there and name not in leading:
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
     kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
-    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text, align=how)
+    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text, align=how, scoring=scoring)
 
 
 def check_min_score(min_score: float | None) -> None:
@@ -111,7 +116,15 @@ def check_min_score(min_score: float | None) -> None:
         raise QueryError(f"the lowest score is {min_score:g}; a cosine lies between -1 and 1")
 
 
-def search_vector(store: Reader, vector: ArrayLike, wanted: Wanted, *, query: str, exclude: str | None = None) -> Hits:
+def search_vector(
+    store: Reader,
+    vector: ArrayLike,
+    wanted: Wanted,
+    *,
+    query: str,
+    exclude: str | None = None,
+    projected: bool = False,
+) -> Hits:
     """The proteins whose vectors have the highest cosine with a vector.
 
     Args:
@@ -120,11 +133,12 @@ def search_vector(store: Reader, vector: ArrayLike, wanted: Wanted, *, query: st
         wanted: What to find.
         query: Name of the query in the hits.
         exclude: Id of a protein that is left out.
+        projected: Whether the vector is of the database's search space, as ``Store.project`` returns it.
 
     Raises:
         QueryError: the vector cannot be used.
     """
-    (hits,) = search_block(store, [vector], wanted, names=[query], exclude=[exclude])
+    (hits,) = search_block(store, [vector], wanted, names=[query], exclude=[exclude], projected=projected)
     return hits
 
 
@@ -135,6 +149,7 @@ def search_block(
     *,
     names: Sequence[str],
     exclude: Sequence[str | None] | None = None,
+    projected: bool = False,
 ) -> list[Hits]:
     """The hits of several vectors, compared at once: the same as one by one.
 
@@ -144,15 +159,23 @@ def search_block(
         wanted: What to find.
         names: N names of queries.
         exclude: For each query the id of a protein that is left out, or None.
+        projected: As for ``search_vector``.
 
     Raises:
         QueryError: a vector cannot be used.
     """
     if wanted.text is not None:
         left_out = [None] * len(names) if exclude is None else exclude
-        return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out)
+        return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out, projected=projected)
     leave_out = exclude is not None and any(each is not None for each in exclude)
-    found = store.find(vectors, k=wanted.k + leave_out, where=wanted.where, columns=wanted.columns)
+    found = store.find(
+        vectors,
+        k=wanted.k + leave_out,
+        where=wanted.where,
+        columns=wanted.columns,
+        scoring=wanted.scoring,
+        projected=projected,
+    )
     table = found.table.select(["id", *wanted.columns, "score"])
     query = np.repeat(np.arange(len(names)), found.counts)
     keep = np.ones(len(query), bool)

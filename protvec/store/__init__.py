@@ -30,6 +30,7 @@ from protvec.store.schema import (
     matrix_of,
     protein_table,
 )
+from protvec.store.scoring import Scoring
 from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
 from protvec.store.upkeep import KEEP_SECONDS
@@ -54,6 +55,7 @@ __all__ = [
     "LogEntry",
     "ProteinRow",
     "Residues",
+    "Scoring",
     "Skipped",
     "Snapshot",
     "Store",

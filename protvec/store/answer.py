@@ -24,6 +24,8 @@ class IndexUse:
         pending: Proteins that are not in the index yet, and were compared one by one.
         meeting: Proteins that meet the condition, where the index was left aside and all of these were compared; or of
             which the index found the nearest, by looking into more of its parts than without a condition.
+        scoring: Which cosines the scores are: ``raw``, or the kind and the beginning of the key of the search space,
+            such as ``whitened-1f0c9a2e``. Scores of one name are on one scale.
     """
 
     kind: str
@@ -33,8 +35,12 @@ class IndexUse:
     indexed: int
     pending: int
     meeting: int | None = None
+    scoring: str = "raw"
 
     def __str__(self) -> str:
+        return self._found() if self.scoring == "raw" else f"{self._found()}; {self.scoring} cosines"
+
+    def _found(self) -> str:
         if self.kind == "text":
             return f"exact: the ids, genes and descriptions of all of {self.indexed:,} proteins were looked through"
         if self.exact and self.meeting is not None:

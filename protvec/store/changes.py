@@ -11,11 +11,14 @@ from protvec.store.inserting import insert, remove_doubled
 from protvec.store.ledger import Ledger
 from protvec.store.reader import Reader
 from protvec.store.schema import METADATA_KEY, SCHEMA_VERSION, Description
+from protvec.store.scoring.column import fill
+from protvec.store.scoring.record import PREFIX, is_search_column
 from protvec.store.sweep import forsaken, is_exact, remove_temporary, remove_unfinished_indexes, repeated
 from protvec.store.tables import commit, delete_rows, present, read_keys
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from contextlib import AbstractContextManager
 
     from lance import LanceDataset, Session
@@ -78,6 +81,13 @@ class Changes(Reader):
         commit(handle, lambda target: target.update_schema_metadata(metadata))
         self._newest()
         self._take(description)
+
+    def _filled(self, handle: LanceDataset, *, but: Collection[str] = ()) -> LanceDataset:
+        """A handle on a version in which every row has its search vectors; some columns are complete already."""
+        for column in filter(is_search_column, handle.schema.names):
+            if column not in but:
+                handle = fill(handle, column, self._transforms.get(column.removeprefix(PREFIX)))
+        return handle
 
     def _sweep(self) -> int:
         handles = self._newest()

@@ -9,6 +9,7 @@ from protvec.errors import QueryError
 from protvec.store.filters import LANCE_ERRORS
 from protvec.store.near import near_names
 from protvec.store.schema import PROTEIN_COLUMNS
+from protvec.store.scoring.record import plain_names
 from protvec.store.tables import commit, read
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ _OF_RESULTS = ("query", "target", "rank", "score", "query_index")
 
 def user_columns(schema: pa.Schema) -> dict[str, pa.DataType]:
     """The columns that are not protvec's own, with their types."""
-    return {field.name: field.type for field in schema if field.name not in PROTEIN_COLUMNS}
+    names = [name for name in plain_names(schema) if name not in PROTEIN_COLUMNS]
+    return {name: schema.field(name).type for name in names}
 
 
 def kind_of(stored: pa.DataType) -> str | None:
@@ -91,7 +93,7 @@ def set_columns(
     def change(target: LanceDataset) -> None:
         there = [name for name in schema.names if name in target.schema.names]
         table = values(read(target, columns=list(dict.fromkeys(["id", *reads, *there]))))
-        if not there:
+        if not there and table.num_rows:  # lance merges no table without rows
             target.merge(table, "id")
             return
         if new := [field for field in schema if field.name not in there]:

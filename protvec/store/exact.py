@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,7 +52,13 @@ def query_matrix(vectors: object, dimension: int) -> NDArray[np.float32]:
 
 
 def search(
-    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
+    dataset: LanceDataset,
+    queries: NDArray[np.float32],
+    *,
+    k: int,
+    where: str | None,
+    columns: Sequence[str],
+    vectors: str = "vector",
 ) -> Iterator[pa.Table]:
     """The k rows nearest to each query, best first; equal scores by id.
 
@@ -61,30 +68,46 @@ def search(
         k: Rows for each query; fewer where the table or the filter has fewer.
         where: The user's filter.
         columns: Columns of the result, between ``id`` and ``score`` (float64).
+        vectors: The column that is compared; rows that have nothing in it are not found.
 
     Yields:
         One table for each query, in order.
     """
     check_k(k)
     wanted = check_columns(dataset, list(dict.fromkeys(["id", *columns])))
-    fetched = list(dict.fromkeys([*wanted, "vector"]))
+    scan = _Scan(dataset, where, tuple(dict.fromkeys([*wanted, vectors])), vectors)
     for start in range(0, len(queries), QUERIES_PER_SCAN):
         chunk = queries[start : start + QUERIES_PER_SCAN]
-        for query, rows in zip(chunk, _candidates(dataset, chunk, k=k, where=where, columns=fetched), strict=True):
-            yield ranked(rows, query).slice(0, k).select([*wanted, "score"])
+        for query, rows in zip(chunk, _candidates(scan, chunk, k=k), strict=True):
+            yield ranked(rows, query, vectors).slice(0, k).select([*wanted, "score"])
 
 
-def _candidates(
-    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
-) -> list[pa.Table]:
+@dataclass(frozen=True)
+class _Scan:
+    """What is the same for all queries.
+
+    Attributes:
+        dataset: A handle on ``proteins``.
+        where: The user's filter.
+        columns: What is read.
+        vectors: The one of them that is compared.
+    """
+
+    dataset: LanceDataset
+    where: str | None
+    columns: tuple[str, ...]
+    vectors: str
+
+
+def _candidates(scan: _Scan, queries: NDArray[np.float32], *, k: int) -> list[pa.Table]:
     """For each query, rows that surely include its k best, whichever way ties at the cut-off are broken."""
-    rows = dataset.count_rows()
-    found: list[pa.Table] = [_nearest(dataset, queries[:0], k=1, where=where, columns=columns)] * len(queries)
+    rows = scan.dataset.count_rows()
+    found: list[pa.Table] = [_nearest(scan, queries[:0], k=1)] * len(queries)
     pending = list(range(len(queries))) if rows else []
     limit = k + _SPARE
     while pending:
         limit = min(limit, rows)
-        table = _nearest(dataset, queries[pending], k=limit, where=where, columns=columns)
+        table = _nearest(scan, queries[pending], k=limit)
         asked = table["query_index"].to_numpy()
         for i, query in enumerate(pending):
             found[query] = table.filter(asked == i)
@@ -101,23 +124,21 @@ def _is_complete(table: pa.Table, *, k: int, limit: int, rows: int) -> bool:
     return bool(distances[-1] > distances[k - 1] + _MARGIN)
 
 
-def _nearest(
-    dataset: LanceDataset, queries: NDArray[np.float32], *, k: int, where: str | None, columns: Sequence[str]
-) -> pa.Table:
+def _nearest(scan: _Scan, queries: NDArray[np.float32], *, k: int) -> pa.Table:
     """One exact scan for all queries: the columns, ``_distance`` and ``query_index``."""
     import pyarrow as pa
 
     if not len(queries):  # nothing is scanned, but a wrong filter is an error all the same
-        empty = read(dataset, where=enclosed(where), user=where, columns=list(columns), limit=0)
+        empty = read(scan.dataset, where=enclosed(scan.where), user=scan.where, columns=list(scan.columns), limit=0)
         return empty.append_column("_distance", pa.array([], pa.float32())).append_column(
             "query_index", pa.array([], pa.int32())
         )
-    nearest = {"column": "vector", "q": queries, "k": k, "metric": "cosine", "use_index": False}
+    nearest = {"column": scan.vectors, "q": queries, "k": k, "metric": "cosine", "use_index": False}
     table = read(
-        dataset,
-        where=enclosed(where),
-        user=where,
-        columns=[*columns, "_distance"],
+        scan.dataset,
+        where=enclosed(scan.where),
+        user=scan.where,
+        columns=[*scan.columns, "_distance"],
         nearest=nearest,
         prefilter=True,
     )
@@ -126,11 +147,11 @@ def _nearest(
     return table
 
 
-def ranked(rows: pa.Table, query: NDArray[np.float32]) -> pa.Table:
-    """Rows with a ``vector`` and an ``id``, with their ``score``, best first, then by id."""
+def ranked(rows: pa.Table, query: NDArray[np.float32], vectors: str = "vector") -> pa.Table:
+    """Rows with a column of vectors and an ``id``, with their ``score``, best first, then by id."""
     import pyarrow as pa
 
-    scored = rows.append_column("score", pa.array(cosines(matrix_of(rows["vector"]), query)))
+    scored = rows.append_column("score", pa.array(cosines(matrix_of(rows[vectors]), query)))
     return scored.sort_by([("score", "descending"), ("id", "ascending")])
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, FilterError, QueryError
 from protvec.store.remote import explain_remote, is_remote, unwrapped
+from protvec.store.scoring.record import plain_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ def check_columns(dataset: LanceDataset, columns: Sequence[str]) -> list[str]:
     Raises:
         FilterError: It lacks one; names those it has.
     """
-    names = dataset.schema.names
+    names = plain_names(dataset.schema)
     unknown = [column for column in columns if column not in names]
     if unknown:
         raise FilterError(f"no column {', '.join(map(repr, unknown))}: the columns are {', '.join(names)}")
@@ -92,7 +93,7 @@ def explain(error: Exception, dataset: LanceDataset, where: str | None) -> Excep
         return error
     reason = str(error)
     if where is not None and re.search(r"Invalid user input|Execution error|Arrow error|DataFusion", reason):
-        names = ", ".join(dataset.schema.names)
+        names = ", ".join(plain_names(dataset.schema))
         return FilterError(f"cannot filter by {where!r}: {_reason(reason) or brief(error)}; the columns are {names}")
     from protvec.store.damage import read_failure
 

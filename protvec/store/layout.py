@@ -14,6 +14,7 @@ from protvec.store.schema import (
     PROTEINS,
     RESIDUES,
     SCHEMA_VERSION,
+    TRANSFORMS,
     Description,
     ledger_schema,
     proteins_schema,
@@ -57,16 +58,20 @@ def create(root: Location, description: Description) -> None:
 
 
 def migrate(root: Location, proteins: LanceDataset, ledger: Ledger) -> LanceDataset:
-    """Bring a database of schema version 1 to 2: give it a ledger, whose first row counts what is there.
+    """Bring a database of an older schema version to this one.
+
+    One of version 1 is given a ledger, whose first row counts what is there. One of version 2 lacks nothing; its
+    version says that programs that know no search columns may not write it any more.
 
     Each step may be repeated, by this process or by another at the same time; the version comes last.
 
     Returns:
         A handle on ``proteins`` with the new version.
     """
-    create_table(table_uri(root, LEDGER), ledger_schema())
-    ledger.opening("migrated-to-2", "migrate", latest(proteins).count_rows())
     description = Description.from_schema(proteins.schema, path=root.path)
+    if description.schema_version < 2:
+        create_table(table_uri(root, LEDGER), ledger_schema())
+        ledger.opening("migrated-to-2", "migrate", latest(proteins).count_rows())
     description = dataclasses.replace(description, schema_version=SCHEMA_VERSION)
     metadata = {METADATA_KEY.decode(): description.to_json()}
     return commit(proteins, lambda target: target.update_schema_metadata(metadata))[0]
@@ -106,7 +111,8 @@ def open_tables(root: Location, *, session: Session) -> tuple[Description, tuple
 def _tables(inside: set[str]) -> str:
     """The tables of another LanceDB database."""
     names = sorted(
-        {name[: -len(".lance")] for name in inside if name.endswith(".lance")} - {PROTEINS, RESIDUES, LEDGER}
+        {name[: -len(".lance")] for name in inside if name.endswith(".lance")}
+        - {PROTEINS, RESIDUES, LEDGER, TRANSFORMS}
     )
     return f", but {', '.join(names[:5])}" if names else ""
 

@@ -10,6 +10,7 @@ from protvec.store.columns import check_name, user_columns
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
 from protvec.store.near import near_ids
 from protvec.store.schema import matrix_of
+from protvec.store.scoring.record import plain_names
 from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
@@ -41,12 +42,15 @@ class ProteinReader(View):
     @property
     def columns(self) -> list[str]:
         """Names of the columns of ``proteins``."""
-        return list(self._current()[0].schema.names)
+        return plain_names(self._current()[0].schema)
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of ``proteins``, the user's own columns included."""
-        return self._current()[0].schema
+        import pyarrow as pa
+
+        schema = self._current()[0].schema
+        return pa.schema([schema.field(name) for name in plain_names(schema)], metadata=schema.metadata)
 
     @property
     def user_columns(self) -> dict[str, pa.DataType]:
@@ -72,7 +76,7 @@ class ProteinReader(View):
     def known(self, ids: Sequence[str]) -> dict[str, Known]:
         """Those of the ids that the database has, each with its digest and its row."""
         handle, _ = self._current()
-        columns = [name for name in handle.schema.names if name != "vector"]
+        columns = [name for name in plain_names(handle.schema) if name != "vector"]
         rows = read_keys(handle, "id", list(dict.fromkeys(ids)), columns).to_pylist()
         return {row["id"]: Known(row["digest"], row) for row in rows}
 
@@ -101,7 +105,7 @@ class ProteinReader(View):
     ) -> Iterator[pa.RecordBatch]:
         """All proteins, or those of a filter, in bounded memory, from one version; all columns by default."""
         handle, _ = self._current()
-        names = check_columns(handle, handle.schema.names if columns is None else columns)
+        names = check_columns(handle, plain_names(handle.schema) if columns is None else columns)
         return stream(handle, where=enclosed(where), user=where, columns=names, batch_size=batch_size)
 
     def iter_vectors(
@@ -145,7 +149,7 @@ class ProteinReader(View):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        names = check_columns(handle, handle.schema.names if columns is None else columns)
+        names = check_columns(handle, plain_names(handle.schema) if columns is None else columns)
         table = read_keys(handle, "id", list(dict.fromkeys(ids)), list(dict.fromkeys([*names, "id"])))
         self._check_found(handle, ids, set(table["id"].to_pylist()))
         places = pc.index_in(pa.array(ids, pa.string()), table["id"].combine_chunks())

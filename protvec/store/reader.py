@@ -12,6 +12,7 @@ from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
 from protvec.store.lookup import Lookup
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
+from protvec.store.scoring import scoring_of
 from protvec.store.tables import read, read_keys
 from protvec.store.text import Texts
 from protvec.store.upkeep import sizes
@@ -176,6 +177,7 @@ class Reader(Texts):
 
         handle, residue_handle = self._current()
         table = read(handle, columns=["digest", "length", "dataset"])
+        scoring = scoring_of(handle.schema)
         groups = table.group_by("dataset").aggregate([([], "count_all")]).to_pylist()
         return {
             "path": self.path,
@@ -194,6 +196,7 @@ class Reader(Texts):
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},
             "columns": {name: kind_of(kind) or str(kind) for name, kind in user_columns(handle.schema).items()},
             "snapshots": self.snapshot_names,
+            "scoring": scoring.to_dict() | {"text": str(scoring)},
             "indexes": [index.name for index in handle.describe_indices()],
         }
 

@@ -10,6 +10,7 @@ import numpy as np
 from protvec.store.codec import codec_named
 from protvec.store.columns import user_columns
 from protvec.store.schema import matrix_of
+from protvec.store.scoring.record import is_search_column, plain_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,11 +62,13 @@ def prepare(proteins: pa.Table, schema: pa.Schema) -> pa.Table:
     """
     import pyarrow as pa
 
+    proteins = proteins.select([name for name in proteins.column_names if not is_search_column(name)])
     if unknown := [name for name in proteins.column_names if name not in schema.names]:
         raise ValueError(f"unknown columns: {', '.join(unknown)}")
     columns = []
     added = user_columns(schema).keys() - set(proteins.column_names)
-    schema = pa.schema([field for field in schema if field.name not in added], metadata=schema.metadata)
+    fields = [schema.field(name) for name in plain_names(schema) if name not in added]
+    schema = pa.schema(fields, metadata=schema.metadata)
     for field in schema:
         if field.name in proteins.column_names:
             columns.append(_cast(proteins[field.name], field))

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 2  # 2: the table ledger
+SCHEMA_VERSION = 3  # 2: the table ledger; 3: columns of search vectors
 METADATA_KEY = b"protvec"
 PROTEINS = "proteins"
 RESIDUES = "residues"
 LEDGER = "ledger"
+TRANSFORMS = "transforms"
 
 # LanceDB detects two writers of one key only where the key is declared so, and is not nullable.
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}
@@ -192,6 +193,22 @@ def ledger_schema() -> pa.Schema:
     )
 
 
+def transforms_schema() -> pa.Schema:
+    """The schema of ``transforms``: a row for each search space that was fitted."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            pa.field("key", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
+            pa.field("kind", pa.string(), nullable=False),
+            pa.field("proteins", pa.int64(), nullable=False),
+            pa.field("dimension", pa.int32(), nullable=False),
+            pa.field("data", pa.large_binary(), nullable=False, metadata=_UNCOMPRESSED),
+        ],
+        metadata={METADATA_KEY: json.dumps({"schema_version": SCHEMA_VERSION})},
+    )
+
+
 def protein_table(
     rows: Sequence[ProteinRow] | Sequence[Mapping[str, object]], vectors: NDArray[np.float32]
 ) -> pa.Table:
@@ -204,7 +221,6 @@ def protein_table(
     Raises:
         ValueError: The numbers of rows and vectors differ.
     """
-    import numpy as np
     import pyarrow as pa
 
     if vectors.ndim != 2 or len(rows) != len(vectors):
@@ -212,9 +228,21 @@ def protein_table(
     names = ("id", "digest", "sequence", *METADATA_COLUMNS)
     columns = {name: pa.array([row.get(name) for row in rows], _metadata_type(name)) for name in names}
     columns["length"] = pa.array([len(str(row["sequence"])) for row in rows], pa.int32())
-    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+    columns["vector"] = vector_column(vectors)
     return pa.table(columns)
+
+
+def vector_column(vectors: NDArray[np.float32]) -> pa.FixedSizeListArray:
+    """Vectors as a column.
+
+    Args:
+        vectors: ndarray, shape=(N, D).
+    """
+    import numpy as np
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
 
 
 def matrix_of(vectors: pa.Array | pa.ChunkedArray) -> NDArray[np.float32]:

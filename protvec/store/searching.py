@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protvec.errors import QueryError
@@ -10,9 +12,13 @@ from protvec.store.exact import query_matrix, search
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
 from protvec.store.memory import Cache, Columns, Passing, bytes_needed
+from protvec.store.memory.rows import meeting
 from protvec.store.memory.scan import nearest
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
+from protvec.store.scoring.compared import Compared
+from protvec.store.scoring.record import RAW, plain_names, scoring_of
+from protvec.store.scoring.transforms import Transforms
 from protvec.store.tables import take_addresses
 
 if TYPE_CHECKING:
@@ -29,7 +35,10 @@ if TYPE_CHECKING:
     from protvec.store.memory.rows import Rows
     from protvec.store.memory.scan import Nearest
     from protvec.store.schema import Description
+    from protvec.store.scoring.record import Scoring
     from protvec.store.view import Handles
+
+    _About = tuple[Record | None, int, frozenset[str]]
 
 # Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions.
 SEARCH_MEMORY = 2 << 30
@@ -59,17 +68,39 @@ class Searching(ProteinReader):
         """As ``View``."""
         super().__init__(location, description, handles, seconds=seconds, at=at)
         self.search_memory = SEARCH_MEMORY
-        self._cache = Cache()
+        self._memory: dict[str, tuple[Cache, Columns]] = {}  # by the column that is compared
         self._passing = Passing()
-        self._columns = Columns()
-        self._known: tuple[int, tuple[Record | None, int, frozenset[str]]] = (-1, (None, 0, frozenset()))  # a version
+        # What is known of a version and a column: the record of its index, the proteins, the columns that there are.
+        self._known: tuple[tuple[int, str], _About] = ((-1, ""), (None, 0, frozenset()))
+        self._transforms = Transforms(location)
 
     def pinned(self) -> Self:
         """As ``View.pinned``: what others ask for meanwhile does not disturb it."""
         view = super().pinned()
-        view._cache = self._cache.fork(view._current()[0].version)  # noqa: SLF001 - another of this class
-        view._columns = self._columns.fork()  # noqa: SLF001
+        version = view._current()[0].version  # noqa: SLF001 - another of this class
+        kept = {name: (cache.fork(version), hits.fork()) for name, (cache, hits) in self._memory.items()}
+        view._memory = kept  # noqa: SLF001
         return view
+
+    @property
+    def scoring(self) -> Scoring:
+        """The search space of this database as it is now."""
+        return scoring_of(self._current()[0].schema)
+
+    def project(self, vectors: ArrayLike, *, scoring: str | None = None) -> NDArray[np.float32]:
+        """Mean vectors in the search space of this database: the cosines of what is returned are the scores.
+
+        Args:
+            vectors: ndarray, shape=(N, D).
+            scoring: As for ``find``.
+
+        Returns:
+            ndarray, shape=(N, D), dtype=float32, each of length 1; where scores are raw, the vectors as they are.
+
+        Raises:
+            QueryError: A zero, NaN or wrong-sized vector.
+        """
+        return self._compared(self._current()[0], scoring).query(query_matrix(vectors, self.space.dimension))
 
     def search(
         self,
@@ -78,6 +109,7 @@ class Searching(ProteinReader):
         k: int = 10,
         where: str | None = None,
         columns: Sequence[str] | None = None,
+        scoring: str | None = None,
     ) -> pa.Table:
         """The k proteins nearest to a vector by cosine: best first, equal scores by id.
 
@@ -86,12 +118,13 @@ class Searching(ProteinReader):
             k: How many; fewer rows come back where there are fewer.
             where: An SQL filter over the metadata, applied before the ranking.
             columns: Of the result, between ``id`` and ``score`` (float64); ``SUMMARY_COLUMNS`` by default.
+            scoring: ``raw`` for cosines of the vectors themselves; by default those of the database's search space.
 
         Raises:
             QueryError: A zero, NaN or wrong-sized vector, or k below 1.
             FilterError: The filter or a column cannot be used; names the columns there are.
         """
-        return self.find([vector], k=k, where=where, columns=columns).table
+        return self.find([vector], k=k, where=where, columns=columns, scoring=scoring).table
 
     def search_many(
         self,
@@ -100,6 +133,7 @@ class Searching(ProteinReader):
         k: int = 10,
         where: str | None = None,
         columns: Sequence[str] | None = None,
+        scoring: str | None = None,
     ) -> Iterator[pa.Table]:
         """``search`` for many vectors: one table each, in order, and several times faster than one by one.
 
@@ -107,8 +141,11 @@ class Searching(ProteinReader):
         """
         queries = query_matrix(vectors, self.space.dimension)
         handle, _ = self._current()
+        compared = self._compared(handle, scoring)
+        queries = compared.query(queries)
         for start in range(0, len(queries), _QUERIES_AT_ONCE):
-            found = self._find(handle, queries[start : start + _QUERIES_AT_ONCE], k, where, columns)
+            part = queries[start : start + _QUERIES_AT_ONCE]
+            found = self._find(handle, compared, part, k, where, columns)
             stop = 0
             for count in found.counts.tolist():
                 yield found.table.slice(stop, count)
@@ -121,6 +158,8 @@ class Searching(ProteinReader):
         k: int = 10,
         where: str | None = None,
         columns: Sequence[str] | None = None,
+        scoring: str | None = None,
+        projected: bool = False,
     ) -> Found:
         """The k proteins nearest to each of several vectors, in one table, and how they were found.
 
@@ -129,16 +168,28 @@ class Searching(ProteinReader):
             k: How many for each; fewer rows come back where there are fewer.
             where: An SQL filter over the metadata, applied before the ranking.
             columns: Of the table, between ``id`` and ``score`` (float64); ``SUMMARY_COLUMNS`` by default.
+            scoring: ``raw`` for cosines of the vectors themselves; by default those of the database's search space.
+            projected: Whether the vectors are of that space already, as ``project`` returns them.
 
         Raises:
             QueryError, FilterError: As ``search``.
         """
         queries = query_matrix(vectors, self.space.dimension)
-        return self._find(self._current()[0], queries, k, where, columns)
+        handle, _ = self._current()
+        compared = self._compared(handle, scoring)
+        return self._find(handle, compared, queries if projected else compared.query(queries), k, where, columns)
+
+    def _compared(self, handle: LanceDataset, scoring: str | None) -> Compared:
+        """Which vectors of a version are compared."""
+        if scoring not in (None, "raw"):
+            raise QueryError(f"scoring {scoring!r}: leave it out for the search space of the database, or take raw")
+        now = RAW if scoring == "raw" else scoring_of(handle.schema)
+        return Compared(now) if now.key is None else Compared(now, self._transforms.get(now.key))
 
     def _find(
         self,
         handle: LanceDataset,
+        compared: Compared,
         queries: NDArray[np.float32],
         k: int,
         where: str | None,
@@ -146,62 +197,66 @@ class Searching(ProteinReader):
     ) -> Found:
         check_k(k)
         names = list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)]))
-        record, count, there = self._about(handle)
+        record, _, there = self._about(handle, compared.column)
         if not there.issuperset(names):
             check_columns(handle, names)
+        asked = _Asked(handle, compared, queries, k, where, names)
+        found = self._answer(asked, record)
+        return found._replace(how=dataclasses.replace(found.how, scoring=compared.scoring.name))
+
+    def _answer(self, asked: _Asked, record: Record | None) -> Found:
+        handle, compared = asked.handle, asked.compared
+        _, count, _ = self._about(handle, compared.column)
         fits = bytes_needed(count, self.space.dimension) <= self.search_memory
         may = fits and (record is None or record.kind == "auto")  # an index that was asked for is used
-        if not may or not self._cache.pays(len(queries), count):
-            if record is not None:
-                return self._indexed(handle, record, queries, k, where, names)
-            return self._scanned(handle, queries, k, where, names)
-        rows = self._cache.at(handle)
-        near = self._cache.nearest(rows, queries, k=k, where=where)
-        return self._found(rows, near, names, exactly(rows.count))
-
-    def _found(self, rows: Rows, near: Nearest, names: list[str], how: IndexUse) -> Found:
-        """The columns of rows in memory."""
+        cache, hits = self._in_memory(compared)
+        if not may or not cache.pays(len(asked.queries), count):
+            return self._scanned(asked) if record is None else self._indexed(asked, record)
+        rows = cache.at(handle, compared)
+        near = cache.nearest(rows, asked.queries, k=asked.k, where=asked.where)
         table = None
-        if names != ["id"]:
-            table = self._columns.take(rows, near.places, names, memory=self.search_memory)
-        if table is None:
-            table = _taken(rows, near.places, names)
-        return Found(table.append_column("score", _array(near.scores)), near.counts, how)
+        if asked.names != ["id"]:
+            table = hits.take(rows, near.places, asked.names, memory=self.search_memory)
+        return _found(rows, near, asked.names, exactly(rows.count), table)
 
-    def _about(self, handle: LanceDataset) -> tuple[Record | None, int, frozenset[str]]:
-        """How to search the index of vectors, if there is one; proteins; columns. Asked once for each version."""
-        version, about = self._known
-        if version != handle.version:
-            about = usable(handle), int(handle.count_rows()), frozenset(handle.schema.names)
-            self._known = int(handle.version), about
+    def _in_memory(self, compared: Compared) -> tuple[Cache, Columns]:
+        """What is in memory; that of search spaces that were before is let go."""
+        kept = self._memory
+        if compared.column not in kept:
+            kept = {name: each for name, each in kept.items() if "vector" in (name, compared.column)}
+            self._memory = kept = kept | {compared.column: (Cache(), Columns())}
+        return kept[compared.column]
+
+    def _about(self, handle: LanceDataset, column: str) -> _About:
+        """How to search the index of a column, if there is one; proteins; columns. Asked once for each version."""
+        of, about = self._known
+        if of != (handle.version, column):
+            names = frozenset(plain_names(handle.schema))
+            about = usable(handle, column), int(handle.count_rows()), names
+            self._known = (int(handle.version), column), about
         return about
 
-    def _indexed(
-        self,
-        handle: LanceDataset,
-        record: Record,
-        queries: NDArray[np.float32],
-        k: int,
-        where: str | None,
-        names: list[str],
-    ) -> Found:
+    def _indexed(self, asked: _Asked, record: Record) -> Found:
         import numpy as np
         import pyarrow as pa
 
         from protvec.store.index import vectors
 
+        handle, where, queries, k = asked.handle, asked.where, asked.queries, asked.k
         passing = None
         if where is not None:
-            condition = self._passing.at(handle, where, memory=self.search_memory)
+            condition = self._passing.at(handle, where, asked.compared, memory=self.search_memory)
             passing = condition.count
             how = exactly(int(handle.count_rows()), meeting=passing)
             if condition.rows is not None:
                 near = nearest(condition.rows, None, queries, k=k)
-                table = _taken(condition.rows, near.places, names)
-                return Found(table.append_column("score", _array(near.scores)), near.counts, how)
+                return _found(condition.rows, near, asked.names, how)
             if condition.few:
-                return self._scanned(handle, queries, k, where, names)._replace(how=how)
-        tables = vectors.search(handle, queries, record, k=k, where=where, columns=names, passing=passing)
+                return self._scanned(asked)._replace(how=how)
+        column = asked.compared.column
+        tables = vectors.search(
+            handle, queries, record, k=k, where=where, columns=asked.names, vectors=column, passing=passing
+        )
         counts = np.array([table.num_rows for table in tables], np.int64)
         pending = vectors.pending(handle)
         how = IndexUse(
@@ -213,18 +268,66 @@ class Searching(ProteinReader):
             pending=pending,
             meeting=passing,
         )
-        return Found(pa.concat_tables(tables), counts, how)
+        return _with_lacking(Found(pa.concat_tables(tables), counts, how), asked)
 
-    def _scanned(
-        self, handle: LanceDataset, queries: NDArray[np.float32], k: int, where: str | None, names: list[str]
-    ) -> Found:
+    def _scanned(self, asked: _Asked) -> Found:
         """What reads the whole table."""
         import numpy as np
         import pyarrow as pa
 
-        tables = list(search(handle, queries, k=k, where=where, columns=names))
+        column = asked.compared.column
+        found = search(asked.handle, asked.queries, k=asked.k, where=asked.where, columns=asked.names, vectors=column)
+        tables = list(found)
         counts = np.array([table.num_rows for table in tables], np.int64)
-        return Found(pa.concat_tables(tables), counts, exactly(int(handle.count_rows())))
+        how = exactly(int(asked.handle.count_rows()))
+        return _with_lacking(Found(pa.concat_tables(tables), counts, how), asked)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A search.
+
+    Attributes:
+        handle: The version of ``proteins``.
+        compared: Which of its vectors.
+        queries: ndarray, shape=(N, D), dtype=float32: like these.
+        k: Hits for each.
+        where: The user's filter.
+        names: Columns of the answer before ``score``.
+    """
+
+    handle: LanceDataset
+    compared: Compared
+    queries: NDArray[np.float32]
+    k: int
+    where: str | None
+    names: list[str]
+
+
+def _with_lacking(found: Found, asked: _Asked) -> Found:
+    """The answer with the rows that have nothing in the column that was searched: they are compared one by one."""
+    import numpy as np
+    import pyarrow as pa
+
+    fragments = asked.compared.lacking(asked.handle)
+    if not fragments:
+        return found
+    rows = meeting(asked.handle, asked.where, asked.compared, fragments)
+    more = _found(rows, nearest(rows, None, asked.queries, k=asked.k), asked.names, found.how)
+    query = pa.array(np.concatenate([np.repeat(np.arange(len(asked.queries)), each.counts) for each in (found, more)]))
+    both = pa.concat_tables([found.table, more.table]).append_column("query", query)
+    both = both.sort_by([("query", "ascending"), ("score", "descending"), ("id", "ascending")])
+    query = both["query"].to_numpy()
+    first = np.arange(len(query)) - np.searchsorted(query, query) < asked.k
+    counts = np.bincount(query[first], minlength=len(asked.queries))
+    return Found(both.filter(pa.array(first)).drop_columns(["query"]), counts, found.how)
+
+
+def _found(rows: Rows, near: Nearest, names: list[str], how: IndexUse, table: pa.Table | None = None) -> Found:
+    """Rows in memory with their columns, which are read where they are not there."""
+    if table is None:
+        table = _taken(rows, near.places, names)
+    return Found(table.append_column("score", _array(near.scores)), near.counts, how)
 
 
 def _taken(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:

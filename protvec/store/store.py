@@ -12,6 +12,7 @@ from protvec.store.index.indexing import Indexing
 from protvec.store.keeping import Keeping
 from protvec.store.location import locate
 from protvec.store.schema import SCHEMA_VERSION, Description
+from protvec.store.scoring.calibrating import Calibrating
 from protvec.store.searching import SEARCH_MEMORY, check_memory
 from protvec.store.tables import new_session
 from protvec.store.versioning import Versioning
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from protvec.store.location import Location
 
 
-class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing):
+class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrating):
     """An open database. One may be used from many threads.
 
     Reads follow what other processes commit, within ``read_consistency_seconds``; each call sees one

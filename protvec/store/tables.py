@@ -134,8 +134,10 @@ def merge(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: bool) -> 
     return merge_counted(dataset, key, rows, replace=replace).newest
 
 
-def merge_counted(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: bool) -> Merged:
-    """``merge``, and what it did.
+def merge_counted(
+    dataset: LanceDataset, key: str, rows: pa.Table | Callable[[LanceDataset], pa.Table], *, replace: bool
+) -> Merged:
+    """``merge``, and what it did. Of rows that depend on the version they are merged into, give what makes them.
 
     A scalar index on the key would silently switch off the detection of two writers of one key:
     ``use_index(False)`` keeps it on.
@@ -145,7 +147,7 @@ def merge_counted(dataset: LanceDataset, key: str, rows: pa.Table, *, replace: b
         builder = target.merge_insert(key).when_not_matched_insert_all().use_index(False)
         if replace:
             builder = builder.when_matched_update_all()
-        return target, builder.execute(rows)
+        return target, builder.execute(rows(target) if callable(rows) else rows)
 
     newest, (own, done) = commit(dataset, change)
     return Merged(newest, own, done["num_inserted_rows"], done["num_updated_rows"])

@@ -10,6 +10,7 @@ from protvec.store.encoding import encoded, packed
 from protvec.store.inserting import insert
 from protvec.store.rows import prepare
 from protvec.store.schema import Description
+from protvec.store.scoring.column import with_search
 from protvec.store.tables import merge_counted, present, read_keys
 from protvec.store.verify import check_commit, left_alone
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from protvec.store.ledger import LogEntry
     from protvec.store.rows import Stored
+    from protvec.store.tables import Merged
 
 
 class Writing(Changes):
@@ -69,7 +71,7 @@ class Writing(Changes):
                 having = self._add_residues(residue_handle, digests, residues)
             ids = table["id"].to_pylist()
             before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
-            merged = merge_counted(handle, "id", table, replace=replace)
+            merged = self._merge(handle, table, replace=replace)
             handle = merged.newest
             entry.gained += merged.inserted
             check_commit(merged, table, replaced=replace)
@@ -81,6 +83,32 @@ class Writing(Changes):
                 self._drop_orphans(sorted({*before, *digests} - now))
             self._newest()
             return alone
+
+    def replace_rows(self, rows: pa.Table) -> None:
+        """Replace known proteins as they are given, with the search vectors of their own; nothing else changes.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+
+        def whole(target: LanceDataset) -> pa.Table:
+            return with_search(rows, target.schema, self._transforms).select(target.schema.names).cast(target.schema)
+
+        with self._writing:
+            merge_counted(self._newest()[0], "id", whole, replace=True)
+            self._newest()
+
+    def _merge(self, handle: LanceDataset, table: pa.Table, *, replace: bool) -> Merged:
+        """Merge rows with their search vectors, also where another process begins to have some at the same time."""
+        written: list[str] = []
+
+        def rows(target: LanceDataset) -> pa.Table:
+            made = with_search(table, target.schema, self._transforms)
+            written[:] = made.column_names
+            return made
+
+        merged = merge_counted(handle, "id", rows, replace=replace)
+        return merged._replace(newest=self._filled(merged.newest, but=written))
 
     def packed(self, digest: str, array: NDArray[np.float32]) -> Stored | None:
         """A residue array as this database would store it, for ``write``; None where it keeps none.

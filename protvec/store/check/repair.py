@@ -18,7 +18,7 @@ from protvec.store.digest import digest as digest_of
 from protvec.store.filters import LANCE_ERRORS, in_lists
 from protvec.store.ledger import Skipped
 from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, ledger_schema
-from protvec.store.tables import commit, create_table, delete_rows, merge, read, read_keys
+from protvec.store.tables import commit, create_table, delete_rows, read, read_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -166,7 +166,7 @@ class _Mender:
         digests = pa.array([digest_of(text) for text in trusted["sequence"].to_pylist()], pa.string())
         for name, values in (("digest", digests), ("length", pc.utf8_length(trusted["sequence"]))):
             trusted = trusted.set_column(trusted.schema.get_field_index(name), table.schema.field(name), values)
-        merge(table, "id", trusted.cast(table.schema), replace=True)
+        self._store.replace_rows(trusted)
         self._done(finding, f"{trusted.num_rows} rows corrected by their sequences")
 
     def _trusted(self, rows: pa.Table, residues: LanceDataset) -> list[bool]:
@@ -205,7 +205,7 @@ class _Mender:
         known = rows.filter(good)
         if known.num_rows:
             vectors = np.stack([means[digest] for digest in known["digest"].to_pylist()])
-            merge(table, "id", _with_vectors(known, vectors).cast(table.schema), replace=True)
+            self._store.replace_rows(_with_vectors(known, vectors))
             self._done(finding, f"{known.num_rows} vectors made from their residues")
         if left := rows.filter([not each for each in good])["digest"].to_pylist():
             self._embed(finding, left, entry)

@@ -72,7 +72,7 @@ def check_ledger(store: Store) -> Iterator[Finding]:
     """A ledger that is missing, damaged, or does not add up to the proteins that there are."""
     table = store.ledger.table()
     if table is None:
-        if store.schema_version >= SCHEMA_VERSION:
+        if store.schema_version >= 2:
             yield Finding("ledger-missing", LEDGER, "there is no such table", 0)
         return
     fragments = Fragments(table, LEDGER)

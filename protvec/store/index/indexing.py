@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from protvec.errors import DatabaseError, QueryError
 from protvec.store.changes import Changes
 from protvec.store.index import vectors
-from protvec.store.index.record import KEY, KINDS, VECTOR_INDEX, IndexInfo, Record, indexes_of, record_of
+from protvec.store.index.record import KEY, KINDS, VECTOR_INDEX, IndexInfo, Record, indexes_of, record_of, usable
 from protvec.store.memory import bytes_needed
+from protvec.store.scoring import scoring_of
 from protvec.store.sweep import remove_unfinished_indexes
 from protvec.store.tables import commit
 
@@ -100,6 +101,8 @@ class Indexing(Changes):
             if record.kind == "auto" and record.built is None and self._chosen(handle, "auto"):
                 self._build_scalar(say)
                 self._build_vector(record, say)
+            elif record.built and usable(handle, scoring_of(handle.schema).column) is None:
+                self._build_vector(record, say)  # of another search space than that of now
             elif any(self._behind(each) for each in indexes_of(handle)):
                 say("adding the new proteins to the indexes")
                 commit(handle, lambda target: target.optimize.optimize_indices())
@@ -135,9 +138,10 @@ class Indexing(Changes):
                 self._drop(VECTOR_INDEX)
             self._note(dataclasses.replace(wanted, built=None, recall=None))
             return
+        handle = self._filled(handle)
         say(f"indexing {handle.count_rows():,} vectors ({kind})")
-        handle, _ = commit(handle, lambda target: vectors.build(target, kind))
-        record = vectors.tuned(handle, dataclasses.replace(wanted, built=kind))
+        handle, _ = commit(handle, lambda target: vectors.build(target, kind, scoring_of(target.schema).column))
+        record = vectors.tuned(handle, dataclasses.replace(wanted, built=kind), scoring_of(handle.schema).column)
         self._note(record)
         say(f"{kind}: recall@10 {record.recall:.3f} measured on this database, target {record.target:g}")
 

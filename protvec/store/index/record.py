@@ -80,13 +80,17 @@ def record_of(dataset: LanceDataset) -> Record:
         return Record()
 
 
-def usable(dataset: LanceDataset) -> Record | None:
-    """The record of the index of vectors, if there is one that searches may use.
+def usable(dataset: LanceDataset, column: str) -> Record | None:
+    """The record of the index of vectors, if there is one of this column that searches may use.
 
     One of another kind than was recorded is that of a run that was killed before it was tuned.
     """
     record = record_of(dataset)
-    kinds = [str(each.index_type).lower() for each in dataset.describe_indices() if each.name == VECTOR_INDEX]
+    kinds = [
+        str(each.index_type).lower()
+        for each in dataset.describe_indices()
+        if each.name == VECTOR_INDEX and each.field_names == [column]
+    ]
     return record if record.built and kinds == [record.built] else None
 
 

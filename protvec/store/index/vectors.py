@@ -33,11 +33,11 @@ _REFINE = {"ivf_flat": (1,), "ivf_sq": (2, 8)}
 _MORE = 2  # times as many partitions as in proportion, where a condition leaves few rows in each
 
 
-def build(dataset: LanceDataset, kind: str) -> None:
+def build(dataset: LanceDataset, kind: str, column: str) -> None:
     """Make the index of vectors, in one commit, in place of one that there is."""
     partitions = max(1, int(dataset.count_rows()) // _PARTITION_ROWS)
     dataset.create_index(
-        "vector", kind.upper(), name=VECTOR_INDEX, metric="cosine", num_partitions=partitions, replace=True
+        column, kind.upper(), name=VECTOR_INDEX, metric="cosine", num_partitions=partitions, replace=True
     )
 
 
@@ -55,6 +55,7 @@ def search(
     k: int,
     where: str | None,
     columns: Sequence[str],
+    vectors: str,
     passing: int | None = None,
 ) -> list[pa.Table]:
     """The k rows nearest to each query, as far as the index finds them; rows it has not are compared one by one.
@@ -68,6 +69,7 @@ def search(
         k: Rows for each query.
         where: The user's filter.
         columns: Columns of the result, before ``score`` (float64), with ``id``.
+        vectors: The column that is indexed.
         passing: How many rows meet the condition; by default all.
     """
     rows = int(dataset.count_rows())
@@ -75,40 +77,27 @@ def search(
     partitions = max(1, rows // _PARTITION_ROWS)
     share = passing / max(1, rows)
     nprobes = record.nprobes if share == 1 else math.ceil(_MORE * record.nprobes / max(share, 1e-9))
-    fetched = list(dict.fromkeys([*columns, "vector", "_distance"]))
+    fetched = list(dict.fromkeys([*columns, vectors, "_distance"]))
     least = min(k, passing)
     tables = []
     for query in queries:
-        near = _near(dataset, query, record.refine, k + _SPARE, where, fetched, min(nprobes, partitions))
+        nearest = {"column": vectors, "q": query, "k": k + _SPARE, "refine_factor": record.refine}
+        near = _near(dataset, nearest, where, fetched, min(nprobes, partitions))
         if near.num_rows < least:
-            near = _near(dataset, query, record.refine, k + _SPARE, where, fetched, partitions)
-        tables.append(exact.ranked(near, query).slice(0, k).select([*columns, "score"]))
+            near = _near(dataset, nearest, where, fetched, partitions)
+        tables.append(exact.ranked(near, query, vectors).slice(0, k).select([*columns, "score"]))
     return tables
 
 
 def _near(
-    dataset: LanceDataset,
-    query: NDArray[np.float32],
-    refine: int,
-    k: int,
-    where: str | None,
-    columns: list[str],
-    nprobes: int,
+    dataset: LanceDataset, nearest: dict[str, object], where: str | None, columns: list[str], nprobes: int
 ) -> pa.Table:
     """What so many partitions have. Without a maximum, lance goes through all of them."""
-    nearest = {
-        "column": "vector",
-        "q": query,
-        "k": k,
-        "metric": "cosine",
-        "minimum_nprobes": nprobes,
-        "maximum_nprobes": nprobes,
-        "refine_factor": refine,
-    }
+    nearest = nearest | {"metric": "cosine", "minimum_nprobes": nprobes, "maximum_nprobes": nprobes}
     return read(dataset, where=enclosed(where), user=where, columns=columns, nearest=nearest, prefilter=True)
 
 
-def tuned(dataset: LanceDataset, record: Record) -> Record:
+def tuned(dataset: LanceDataset, record: Record, column: str) -> Record:
     """The record with the cheapest settings that reach its target on vectors of the database, and what they reach.
 
     Each of a sample of proteins is a query; it itself does not count. The mean of so few is off by its standard error,
@@ -116,19 +105,17 @@ def tuned(dataset: LanceDataset, record: Record) -> Record:
     """
     rows = int(dataset.count_rows())
     places = np.sort(np.random.default_rng(0).choice(rows, min(_SAMPLE, rows), replace=False))
-    sample = dataset.take(places.tolist(), columns=["id", "vector"])
-    queries = matrix_of(sample["vector"])
+    sample = dataset.take(places.tolist(), columns=["id", column])
+    queries = matrix_of(sample[column])
     names = sample["id"].to_pylist()
-    truth = [
-        _others(table, name)
-        for name, table in zip(names, exact.search(dataset, queries, k=_K + 1, where=None, columns=["id"]), strict=True)
-    ]
+    nearest = exact.search(dataset, queries, k=_K + 1, where=None, columns=["id"], vectors=column)
+    truth = [_others(table, name) for name, table in zip(names, nearest, strict=True)]
     partitions = max(1, rows // _PARTITION_ROWS)
     probes = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if n < partitions] + [partitions]
     best = record
     for nprobes, refine in product(probes, _REFINE[str(record.built)]):
         attempt = dataclasses.replace(record, nprobes=nprobes, refine=refine)
-        found = search(dataset, queries, attempt, k=_K + 1, where=None, columns=["id"])
+        found = search(dataset, queries, attempt, k=_K + 1, where=None, columns=["id"], vectors=column)
         shares = [
             len(_others(table, name) & true) / max(1, len(true))
             for name, table, true in zip(names, found, truth, strict=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from protvec.store.memory.codes import Codes
+    from protvec.store.scoring.compared import Compared
 
 # Searches after which vectors are rounded to bytes too: a command that asks once does not pay for it.
 _SEARCHES = 3
@@ -46,12 +47,12 @@ class Cache:
     _filters: OrderedDict[str, Allowed] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def at(self, handle: LanceDataset) -> Rows:
+    def at(self, handle: LanceDataset, compared: Compared) -> Rows:
         """The rows of the version of a handle, or of a newer one that another thread asked for."""
         with self._lock:
             now = self._rows
             if now is None or now.version < handle.version:
-                self._rows = rows.load(handle) if now is None else rows.refreshed(now, handle)
+                self._rows = rows.load(handle, compared) if now is None else rows.refreshed(now, handle, compared)
                 self._filters = OrderedDict()
                 if now is not None and now.moved != self._rows.moved:
                     self._codes = None

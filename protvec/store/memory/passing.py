@@ -14,6 +14,8 @@ from protvec.store.memory.rows import Rows, meeting
 if TYPE_CHECKING:
     from lance import LanceDataset
 
+    from protvec.store.scoring.compared import Compared
+
 _FEW = 20_000
 # Bytes that are gone through in some 40 ms: of vectors that take more, an index finds the nearest sooner.
 _MOST = 400 << 20
@@ -45,10 +47,10 @@ class Condition:
 class Passing:
     """What is known of the last conditions. Threads share one."""
 
-    _known: OrderedDict[tuple[int, str], Condition] = field(default_factory=OrderedDict)
+    _known: OrderedDict[tuple[int, str, str], Condition] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def at(self, handle: LanceDataset, where: str, *, memory: int) -> Condition:
+    def at(self, handle: LanceDataset, where: str, compared: Compared, *, memory: int) -> Condition:
         """The rows of a version that meet a condition.
 
         Their vectors are read if they are few, or asked for again, and fit a share of the memory for searches.
@@ -56,12 +58,13 @@ class Passing:
         Args:
             handle: On the version.
             where: The user's filter.
+            compared: Which vectors.
             memory: Bytes for searches.
 
         Raises:
             FilterError: It cannot be used.
         """
-        key = int(handle.version), where
+        key = int(handle.version), where, compared.column
         with self._lock:
             known = self._known.get(key)
         if known is None:
@@ -71,7 +74,7 @@ class Passing:
         dimension = handle.schema.field("vector").type.list_size
         pays = known.few or known.asked > 1
         if known.rows is None and pays and bytes_needed(known.count, dimension) <= min(room, _MOST):
-            known.rows = meeting(handle, where)
+            known.rows = meeting(handle, where, compared)
         with self._lock:
             self._known[key] = known
             self._known.move_to_end(key)

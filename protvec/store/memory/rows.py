@@ -10,12 +10,15 @@ import numpy as np
 
 from protvec.store.filters import LANCE_ERRORS, enclosed, explain
 from protvec.store.memory.buffers import grown
-from protvec.store.schema import matrix_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
     from lance import LanceDataset, LanceFragment, LanceScanner
     from numpy.typing import NDArray
+
+    from protvec.store.scoring.compared import Compared
 
 _BATCH_ROWS = 4096
 # Removed rows stay in memory until they are this share of it.
@@ -105,21 +108,32 @@ class Rows:
         return len(self) if self.alive is None else int(self.alive.sum())
 
 
-def load(handle: LanceDataset) -> Rows:
+def load(handle: LanceDataset, compared: Compared) -> Rows:
     """Read the vectors of a version."""
-    return _with_fragments(_nothing(handle), handle, list(handle.get_fragments()))
+    return _with_fragments(_nothing(handle), handle, list(handle.get_fragments()), compared)
 
 
-def meeting(handle: LanceDataset, where: str) -> Rows:
-    """Read the vectors of the rows of a version that meet the user's filter, and no others."""
+def meeting(
+    handle: LanceDataset, where: str | None, compared: Compared, fragments: Sequence[LanceFragment] | None = None
+) -> Rows:
+    """Read the vectors of the rows of a version that meet the user's filter, of some fragments alone, and no others."""
     import pyarrow as pa
 
+    tables, matrices = [], []
+    every = list(handle.get_fragments()) if fragments is None else fragments
     try:
-        table = handle.scanner(filter=enclosed(where), columns=["id", "vector"], with_row_address=True).to_table()
+        for some, column, transform in compared.groups(handle, every):
+            table = handle.scanner(
+                filter=enclosed(where), fragments=some, columns=["id", column], with_row_address=True
+            ).to_table()
+            matrices.append(compared.matrix(handle, table, column, transform))
+            tables.append(table.select(["id", "_rowaddr"]))
     except LANCE_ERRORS as error:
         raise explain(error, handle, where) from error
     none = _nothing(handle)
-    vectors = matrix_of(table["vector"])
+    if not tables:
+        return none
+    vectors, table = np.concatenate(matrices), pa.concat_tables(tables)
     inverse: NDArray[np.float32] = 1 / np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     ids = pa.concat_arrays([none.ids, *table["id"].chunks])
     return replace(none, vectors=vectors, inverse=inverse, addresses=table["_rowaddr"].to_numpy(), ids=ids)
@@ -142,9 +156,9 @@ def _nothing(handle: LanceDataset) -> Rows:
     )
 
 
-def refreshed(rows: Rows, handle: LanceDataset) -> Rows:
+def refreshed(rows: Rows, handle: LanceDataset, compared: Compared) -> Rows:
     """The rows of another version, reading what the old one has not."""
-    fragments = {_key(fragment, handle): fragment for fragment in handle.get_fragments()}
+    fragments = {_key(fragment, handle, compared): fragment for fragment in handle.get_fragments()}
     alive = np.ones(len(rows), bool) if rows.alive is None else rows.alive.copy()
     parts = {}
     for key, part in rows.parts.items():
@@ -157,7 +171,7 @@ def refreshed(rows: Rows, handle: LanceDataset) -> Rows:
     kept = replace(rows, handle=handle, alive=None if alive.all() else alive, parts=parts)
     if kept.count < (1 - _MOST_REMOVED) * len(kept):
         kept = _packed(kept)
-    return _with_fragments(kept, handle, new)
+    return _with_fragments(kept, handle, new, compared)
 
 
 def _follow(rows: Rows, handle: LanceDataset, fragment: LanceFragment, part: Part, alive: NDArray[np.bool_]) -> bool:
@@ -169,38 +183,41 @@ def _follow(rows: Rows, handle: LanceDataset, fragment: LanceFragment, part: Par
     return int(alive[part.start : part.stop].sum()) == len(left)
 
 
-def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragment]) -> Rows:
+def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragment], compared: Compared) -> Rows:
     """The rows, and those of more fragments after them."""
     import pyarrow as pa
 
     if not fragments:
         return rows
+    groups = list(compared.groups(handle, fragments))
+    fragments = [fragment for some, _, _ in groups for fragment in some]
     counts = [fragment.count_rows() for fragment in fragments]
     start, stop = len(rows), len(rows) + sum(counts)
     vectors = grown(rows.vectors, stop)
     inverse, addresses = grown(rows.inverse, stop), grown(rows.addresses, stop)
     ids, at = [rows.ids], start
     try:
-        for batch in _read(handle, fragments, ["id", "vector"]).to_batches():
-            end = at + batch.num_rows
-            vectors[at:end] = matrix_of(batch["vector"])
-            addresses[at:end] = batch["_rowaddr"].to_numpy()
-            inverse[at:end] = 1 / np.sqrt(np.square(vectors[at:end]).sum(axis=1))
-            ids.append(batch["id"])
-            at = end
+        for some, column, transform in groups:
+            for batch in _read(handle, some, ["id", column]).to_batches():
+                end = at + batch.num_rows
+                vectors[at:end] = compared.matrix(handle, batch, column, transform)
+                addresses[at:end] = batch["_rowaddr"].to_numpy()
+                inverse[at:end] = 1 / np.sqrt(np.square(vectors[at:end]).sum(axis=1))
+                ids.append(batch["id"])
+                at = end
     except LANCE_ERRORS as error:
         raise explain(error, handle, None) from error
     parts = dict(rows.parts)
     for fragment, count in zip(fragments, counts, strict=True):
-        parts[_key(fragment, handle)] = Part(start, start + count, fragment.deletion_file())
+        parts[_key(fragment, handle, compared)] = Part(start, start + count, fragment.deletion_file())
         start += count
     alive = None if rows.alive is None else np.concatenate([rows.alive, np.ones(stop - len(rows), bool)])
     return Rows(handle, vectors, inverse, addresses, pa.concat_arrays(ids), alive, parts, rows.moved)
 
 
-def _key(fragment: LanceFragment, handle: LanceDataset) -> Key:
-    field = handle.lance_schema.field("vector").id()
-    files = [file.path for file in fragment.data_files() if field in file.fields]
+def _key(fragment: LanceFragment, handle: LanceDataset, compared: Compared) -> Key:
+    fields = {handle.lance_schema.field(name).id() for name in ("vector", compared.column)}
+    files = [file.path for file in fragment.data_files() if fields.intersection(file.fields)]
     return fragment.fragment_id, " ".join([*files, *map(str, fragment.metadata.overlays)])
 
 

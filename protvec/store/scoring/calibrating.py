@@ -1,0 +1,134 @@
+"""Fitting the search space of a database, on its own vectors, and fitting it again once it has grown."""
+
+from __future__ import annotations
+
+import dataclasses
+from contextlib import suppress
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from protvec.errors import DatabaseError, QueryError
+from protvec.store.changes import Changes
+from protvec.store.filters import quote
+from protvec.store.schema import matrix_of
+from protvec.store.scoring.column import add_column, drop_columns, fill
+from protvec.store.scoring.record import CHOICES, METADATA_KEY, Scoring, is_search_column, scoring_of
+from protvec.store.tables import commit, read, stream
+from protvec.transform import ENOUGH, Moments, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from lance import LanceDataset
+    from numpy.typing import NDArray
+
+    from protvec.transform import Transform
+
+# Times as many proteins as were there when it was fitted make a new fit worth while.
+_GROWN = 2
+# Distinct sequences that are looked at: of more, those of the smallest digests, which is as good as at random.
+_MOST = 1 << 18
+_BATCH_ROWS = 4096
+
+
+class Calibrating(Changes):
+    """The search space."""
+
+    def calibrate(self, scoring: str = "auto", *, notify: Callable[[str], None] | None = None) -> Scoring:
+        """Fit the search space on the vectors that there are, and have searches use it.
+
+        Every protein is given a search vector beside its mean, in a column of its own; the mean stays as it is. Others
+        read and write meanwhile: searches go on in the space before until the new one is complete.
+
+        Args:
+            scoring: ``auto``: what suits the number of proteins, and again by itself once they are twice as many;
+                ``raw``: compare the means themselves; or ``centred`` or ``whitened``.
+            notify: Called with a line of text where it takes long.
+
+        Raises:
+            QueryError: An unknown scoring, or too few proteins for it.
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        if scoring not in CHOICES:
+            raise QueryError(f"no scoring {scoring!r}: choose {', '.join(CHOICES)}")
+        self.check_writable()
+        self.migrate()
+        with self._writing:
+            return self._calibrate(scoring, notify or (lambda _: None))
+
+    def keep_calibrated(self, notify: Callable[[str], None] | None = None) -> None:
+        """Fit the search space where that pays by now; an ingest calls this at its end.
+
+        What cannot be done now, because of the disk or of other writers, is left for the next time.
+        """
+        with suppress(DatabaseError), self._writing:
+            handle = self._newest()[0]
+            now, rows = scoring_of(handle.schema), int(handle.count_rows())
+            if now.wanted == "raw" or rows < ENOUGH or rows < _GROWN * now.rows:
+                return
+            self._calibrate(now.wanted, notify or (lambda _: None))
+
+    def _calibrate(self, wanted: str, say: Callable[[str], None]) -> Scoring:
+        handle, _ = self._newest()
+        rows = int(handle.count_rows())
+        transform = fit(_moments(handle, self.space.dimension), wanted)
+        now = Scoring(wanted=wanted, kind=transform.kind, proteins=transform.proteins, rows=rows)
+        if transform.kind != "raw":
+            stamp = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            now = dataclasses.replace(now, key=transform.key, shrinkage=transform.shrinkage, fitted=stamp)
+            say(f"fitting the search space on {transform.proteins:,} proteins: {now.name}")
+            handle = self._filled_with(handle, now, transform)
+        _switch(handle, now)
+        drop_columns(self._newest()[0], but=now.column)
+        self._newest()
+        return now
+
+    def _filled_with(self, handle: LanceDataset, now: Scoring, transform: Transform) -> LanceDataset:
+        """A version of which every row has the search vector of a transform."""
+        self._transforms.put(transform)
+        handle = add_column(handle, now.column, transform.dimension)
+        return fill(handle, now.column, transform)
+
+
+def _switch(handle: LanceDataset, now: Scoring) -> None:
+    """Have searches use it from the next version on."""
+
+    def change(target: LanceDataset) -> None:
+        if is_search_column(now.column) and now.column not in target.schema.names:
+            raise DatabaseError(f"{target.uri}: another process has fitted another search space: run it again")
+        target.update_schema_metadata({METADATA_KEY.decode(): now.to_json()})
+
+    commit(handle, change)
+
+
+def _moments(handle: LanceDataset, dimension: int) -> Moments:
+    """Of one vector for each distinct sequence, or of many of them, in one pass and bounded memory."""
+    moments = Moments(dimension)
+    for vectors in _distinct(handle):
+        moments.add(vectors)
+    return moments
+
+
+def _distinct(handle: LanceDataset) -> Iterator[NDArray[np.float32]]:
+    limit = _limit(handle)
+    seen: set[str] = set()
+    where = None if limit is None else f"digest <= {quote(limit)}"
+    for batch in stream(handle, where=where, user=None, columns=["digest", "vector"], batch_size=_BATCH_ROWS):
+        new = []
+        for digest in batch["digest"].to_pylist():
+            new.append(digest not in seen)
+            seen.add(digest)
+        yield matrix_of(batch["vector"])[new]
+
+
+def _limit(handle: LanceDataset) -> str | None:
+    """The digest up to which there are as many as are looked at; None where that is all."""
+    import pyarrow.compute as pc
+
+    if int(handle.count_rows()) <= _MOST:
+        return None
+    digests = pc.unique(read(handle, columns=["digest"])["digest"])
+    if len(digests) <= _MOST:
+        return None
+    return str(digests.take(pc.sort_indices(digests)[_MOST - 1 : _MOST])[0].as_py())

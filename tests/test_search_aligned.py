@@ -48,8 +48,7 @@ def test_hits_are_the_best_of_all_alignments(db: Database) -> None:
     scoring = scoring_for("near")
     ids = [id for batch in db.store.iter_proteins(columns=["id"]) for id in batch["id"].to_pylist()]
     alone = {id: local_alignment(chain(db, "ubq"), chain(db, id), scoring) for id in ids}
-    best = sorted((-found.score for found in alone.values() if found.score), reverse=False)[:8]
-    assert [-score for score in best] == hits.scores
+    assert hits.scores == sorted((found.score for found in alone.values() if found.score), reverse=True)[:8]
     assert list(hits.alignments) == [alone[id] for id in hits.ids]
     assert set(hits.ids[:3]) == {"ubq", "ubq2", "planted"}
     planted = hits[hits.ids.index("planted")].metadata

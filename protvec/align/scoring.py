@@ -22,20 +22,20 @@ _STAND_INS = {"U": "C", "O": "K", "J": "L"}
 class Scoring:
     """How alignments are scored.
 
-    A pair of residues scores ``similarity - offset + blosum * BLOSUM62``. The similarity is the cosine of the two
-    embeddings, or what ``enhance`` makes of it.
+    A pair of residues scores ``cosine * similarity - offset + blosum * BLOSUM62``. The similarity is the cosine of the
+    two embeddings, or what ``enhance`` makes of it.
 
     Attributes:
         enhance: ``none`` takes cosines as they are. ``rows`` takes z-scores: for each residue of the query, how far
             a cosine is above the mean of all residues of the target, in standard deviations. ``columns`` does so for
             each residue of the target over those of the query; ``both`` is the mean of the two, as in EBA
             (Pantolini et al. 2024, doi:10.1093/bioinformatics/btad786).
-        offset: What a similarity has to exceed to be worth aligning.
-        blosum: Weight of BLOSUM62, from 0. With ``cosine=0`` it is all there is.
+        offset: What every pair loses, so that only likely ones are worth aligning.
+        blosum: Weight of BLOSUM62, from 0.
         gap_open: What the first residue of a gap costs. A gap of n residues costs
             ``gap_open + (n - 1) * gap_extend``; BLAST's "11, 1" is 12 and 1 here.
         gap_extend: What each further residue of it costs; not above ``gap_open``.
-        cosine: Weight of the similarity, 1 or, for classical alignment, 0.
+        cosine: Weight of the similarity, from 0: without it letters are all that counts.
 
     Raises:
         QueryError: a value is out of its range.
@@ -68,7 +68,8 @@ CLASSICAL = Scoring(enhance="none", offset=0.0, blosum=1.0, gap_open=12.0, gap_e
 
 # By the beginning of a model's name. docs/alignment.md says where each comes from.
 _BY_MODEL = {
-    "near": Scoring(enhance="rows", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0),
+    # 13.5 is one over the deviation of the cosines of unrelated residues, whose mean is 0.
+    "near": Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5),
 }
 _OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0)
 

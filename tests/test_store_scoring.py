@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +19,7 @@ from protvec import Database
 from protvec.cli.app import run
 from protvec.errors import DatabaseError, QueryError
 from protvec.store import Store, protein_table, writing
+from protvec.store.check import check, repair
 from protvec.store.scoring import calibrating, column, scoring_of
 from protvec.transform import ENOUGH, Moments, fit
 
@@ -406,3 +413,98 @@ def test_python_users_calibrate_and_ask_for_raw(store: Store) -> None:
         db.search_id("P00001", scoring="centred")
     like = db.search_like(["P00001", "P00002"], k=3)
     assert like.index.scoring == db.scoring.name
+
+
+def codes(store: Store, *, full: bool = True) -> dict[str, int]:
+    return {finding.code: finding.count for finding in check(store, full=full).findings}
+
+
+def test_check_knows_search_vectors_and_repair_mends_them(store: Store) -> None:
+    import pyarrow as pa
+
+    now = store.calibrate()
+    assert codes(store) == codes(store, full=False) == {}
+    handle, _ = store.handles()
+    row = handle.to_table(filter="id = 'P00007'")
+    wrong = row[now.column].combine_chunks().flatten().to_numpy()[::-1].copy()
+    column_of = pa.FixedSizeListArray.from_arrays(pa.array(wrong), data.D)
+    changed = row.set_column(row.schema.get_field_index(now.column), row.schema.field(now.column), column_of)
+    handle.merge_insert("id").when_matched_update_all().use_index(False).execute(changed)
+    foreign(store, nulls=True)
+    store.handles()[0].add_columns(pa.schema([pa.field("_search_0123456789abcdef", pa.list_(pa.float32(), data.D))]))
+    store.ledger.record("test", gained=30)
+    assert codes(store) == {"search-column": 1, "no-search-vector": 30, "wrong-search-vector": 1}
+    result = repair(store, full=True)
+    assert [finding.code for finding in result.findings] == []
+    assert search_columns(store) == [store.scoring.column]
+    same(store.search(matrix(1, 5)[0], k=400), oracle(store, matrix(1, 5)[0], 400))
+
+
+def test_repair_fits_anew_where_the_numbers_are_lost(store: Store) -> None:
+    import lance
+
+    store.calibrate("centred")
+    lance.dataset(f"{store.path}/transforms.lance").delete("true")
+    again = Store.open(store.path)
+    assert codes(again) == {"no-transform": 1}
+    assert repair(again).ok
+    assert again.scoring.kind == "centred"
+    same(again.search(matrix(1, 5)[0], k=9), oracle(again, matrix(1, 5)[0], 9))
+
+
+_FITS = """
+import itertools, sys
+from protvec.store import Store
+store = Store.open(sys.argv[1])
+print("ready", flush=True)
+for kind in itertools.cycle(["whitened", "centred", "raw"]):
+    store.calibrate(kind)
+"""
+
+
+def test_fits_that_are_killed_leave_a_database_that_is_whole(store: Store) -> None:
+    query = matrix(1, 5)[0]
+    store.calibrate()
+    for seed in range(6):
+        command = [sys.executable, "-c", _FITS, store.path]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            time.sleep(0.02 + random.Random(seed).random() * 0.5)
+            process.send_signal(signal.SIGKILL)
+        again = Store.open(store.path)
+        assert set(codes(again)) <= {"search-column"}
+        if again.scoring.kind != "raw":
+            same(again.search(query, k=400), oracle(again, query, 400))
+        put(again, COUNT + seed, COUNT + seed + 1)
+    again.calibrate("whitened")
+    assert codes(again) == {}
+    same(again.search(query, k=400), oracle(again, query, 400))
+
+
+def test_others_write_and_search_while_it_is_fitted(store: Store) -> None:
+    other, reader = Store.open(store.path), Store.open(store.path, read_consistency_seconds=0)
+    query = matrix(1, 5)[0]
+
+    def write() -> None:
+        for start in range(COUNT, COUNT + 60, 10):
+            put(other, start, start + 10)
+
+    def search() -> None:
+        for _ in range(20):
+            found = reader.find([query], k=5)
+            assert found.table.num_rows == 5
+            seen.append(found.how.scoring)
+
+    seen: list[str] = []
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(write)]
+        jobs.append(pool.submit(search))
+        names = [store.calibrate(kind).name for kind in ("whitened", "centred", "whitened")]
+        for job in jobs:
+            job.result()
+    assert set(seen) <= {"raw", *names}
+    again = Store.open(store.path)
+    assert again.count() == COUNT + 60
+    assert codes(again) == {}
+    same(again.search(query, k=400), oracle(again, query, 400))

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from protvec.store.schema import Description
     from protvec.store.scoring.record import Scoring
     from protvec.store.view import Handles
+    from protvec.transform import Transform
 
     _About = tuple[Record | None, int, frozenset[str]]
 
@@ -86,6 +87,14 @@ class Searching(ProteinReader):
     def scoring(self) -> Scoring:
         """The search space of this database as it is now."""
         return scoring_of(self._current()[0].schema)
+
+    def transform(self, key: str) -> Transform:
+        """What makes search vectors, by the ``key`` of a ``Scoring``.
+
+        Raises:
+            DatabaseError: It is not there, or damaged.
+        """
+        return self._transforms.get(key)
 
     def project(self, vectors: ArrayLike, *, scoring: str | None = None) -> NDArray[np.float32]:
         """Mean vectors in the search space of this database: the cosines of what is returned are the scores.

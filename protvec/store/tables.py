@@ -147,7 +147,14 @@ def merge_counted(
         builder = target.merge_insert(key).when_not_matched_insert_all().use_index(False)
         if replace:
             builder = builder.when_matched_update_all()
-        return target, builder.execute(rows(target) if callable(rows) else rows)
+        if not callable(rows):
+            return target, builder.execute(rows)
+        try:
+            return target, builder.execute(rows(target))
+        except LANCE_ERRORS as error:
+            if "different schema" in str(error):  # lance tried again on a version without one of their columns
+                raise OSError(f"conflict of columns: {error}") from error
+            raise
 
     newest, (own, done) = commit(dataset, change)
     return Merged(newest, own, done["num_inserted_rows"], done["num_updated_rows"])

@@ -16,7 +16,7 @@ class Finding:
 
     Attributes:
         code: Short name of the kind; ``docs/maintenance.md`` lists them.
-        table: ``proteins``, ``residues`` or ``ledger``.
+        table: ``proteins``, ``residues``, ``ledger`` or ``transforms``.
         message: What was found, in words.
         count: How many rows it concerns.
         ids: Of these rows: ids of proteins, digests of residues, names of runs, files or indexes.

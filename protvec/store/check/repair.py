@@ -18,6 +18,7 @@ from protvec.store.digest import digest as digest_of
 from protvec.store.filters import LANCE_ERRORS, in_lists
 from protvec.store.ledger import Skipped
 from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, ledger_schema
+from protvec.store.scoring.column import drop_columns
 from protvec.store.tables import commit, create_table, delete_rows, read, read_keys
 
 if TYPE_CHECKING:
@@ -116,6 +117,10 @@ class _Mender:
             "wrong-vector": self._embed_proteins,
             "no-residues": self._embed_sequences,
             "orphan": self._remove_orphans,
+            "search-column": self._drop_columns,
+            "no-transform": self._calibrate,
+            "no-search-vector": self._calibrate,
+            "wrong-search-vector": self._project,
             "index-behind": self._extend_index,
         }
         codes = {finding.code for finding in findings}
@@ -270,6 +275,25 @@ class _Mender:
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    # -- search vectors --------------------------------------------------------------------------------------
+
+    def _drop_columns(self, finding: Finding, entry: LogEntry) -> None:
+        """Those of fits that were killed, unless another run is under way, which may be a fit."""
+        if any(each.run != entry.run for each in self._store.ledger.accounts().running):
+            return
+        drop_columns(self._table(PROTEINS), but=self._store.scoring.column)
+        self._done(finding, f"{finding.count} columns of search vectors removed")
+
+    def _calibrate(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
+        """Fit the search space anew, as it was asked for, which gives every protein its search vector."""
+        now = self._store.calibrate(self._store.scoring.wanted)
+        self._done(finding, f"searches compare {now}")
+
+    def _project(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
+        table = self._table(PROTEINS)
+        self._store.replace_rows(read_keys(table, "id", list(finding.ids), table.schema.names))
+        self._done(finding, f"{finding.count} search vectors made anew")
 
     # -- indexes and ledger ----------------------------------------------------------------------------------
 

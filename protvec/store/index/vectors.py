@@ -76,7 +76,9 @@ def search(
     passing = rows if passing is None else passing
     partitions = max(1, rows // _PARTITION_ROWS)
     share = passing / max(1, rows)
-    nprobes = record.nprobes if share == 1 else math.ceil(_MORE * record.nprobes / max(share, 1e-9))
+    nprobes = round(record.nprobes * max(1, k / _K))  # it was tuned for ten: more neighbours are farther apart
+    if share < 1:
+        nprobes = math.ceil(_MORE * nprobes / max(share, 1e-9))
     fetched = list(dict.fromkeys([*columns, vectors, "_distance"]))
     least = min(k, passing)
     tables = []

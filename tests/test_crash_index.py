@@ -41,9 +41,9 @@ def answers(db: str) -> list[list[str]]:
 def truth(db: str) -> list[list[str]]:
     store = Store.open(db, search_memory=0)
     table = store.get(sorted(row["id"] for batch in store.iter_proteins() for row in batch.to_pylist()))
-    unit = np.array(table["vector"].to_pylist(), np.float32)
+    unit = store.project(np.array(table["vector"].to_pylist(), np.float32))
     unit /= np.linalg.norm(unit, axis=1, keepdims=True)
-    queries = np.stack([residues_of(f"query {i}").mean(axis=0) for i in range(10)])
+    queries = store.project(np.stack([residues_of(f"query {i}").mean(axis=0) for i in range(10)]))
     return [[table["id"][int(row)].as_py() for row in np.argsort(-(unit @ each))[:3]] for each in queries]
 
 
@@ -97,9 +97,9 @@ def test_killed_before_every_change_of_the_indexes_of_an_ingest(tmp_path: Path) 
 
 def test_killed_before_every_change_of_a_refresh(tmp_path: Path) -> None:
     memory = ["memory for searches", 0]
-    setup = [memory, ["ingest", fasta(tmp_path, 0, 16)]]
-    calls = die_everywhere(tmp_path, setup, [memory, ["ingest", fasta(tmp_path, 30, 50)]])
-    assert "optimize_indices" in calls
+    setup = [memory, ["ingest", fasta(tmp_path, 0, 60)]]  # so many that the search space stays as it is
+    calls = die_everywhere(tmp_path, setup, [memory, ["ingest", fasta(tmp_path, 60, 72)]])
+    assert "optimize_indices" in calls, calls
 
 
 def test_killed_at_random_moments_of_an_index(tmp_path: Path) -> None:

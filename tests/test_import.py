@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -460,6 +461,21 @@ class TestRecordsThatCannotBeUsed:
             protvec.import_file(tmp_path / "x.parquet", new.path, model="tiny")
         assert new.count() == 0
 
+    def test_residues_whose_rows_differ_in_width_are_no_matrix(self, tmp_path):
+        """Also where the numbers are as many as those of a matrix."""
+        rows = [[[1.0, 2], [3, 4]], [[1], [2, 3, 4]], [[1, 2], None, [3, 4], None], [[], []], [], None]
+        table = pa.table({"id": list("abcdef"), "residues": pa.array(rows, pa.list_(pa.list_(pa.float32())))})
+        pq.write_table(table, tmp_path / "x.parquet")
+        report = protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm", residues="float16")
+        assert counts(report) == {"requested": 6, "added": 1, "skipped": 5}
+        assert protvec.open(tmp_path / "db").residues("a").tolist() == [[1, 2], [3, 4]]
+
+    def test_ids_may_be_numbers(self, tmp_path):
+        pq.write_table(pa.table({"id": [7, None], "vector": [[1.0, 2], [3, 4]]}), tmp_path / "x.parquet")
+        report = protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+        assert counts(report) == {"requested": 2, "added": 1, "skipped": 1}
+        assert protvec.open(tmp_path / "db").get("7").vector.tolist() == [1, 2]
+
 
 class TestFilesThatCannotBeRead:
     @pytest.mark.parametrize(
@@ -530,6 +546,42 @@ class TestFilesThatCannotBeRead:
         export(store, tmp_path / "x.h5")
         with pytest.raises(ExchangeError, match="vectors of tiny, not of esm"):
             protvec.import_file(tmp_path / "x.h5", tmp_path / "db", model="esm")
+
+    @pytest.mark.parametrize(
+        ("column", "value"), [("vector", 1.0), ("vector", ["x"]), ("residues", [1.0]), ("residues", [["x"]])]
+    )
+    def test_a_column_that_is_no_array_of_numbers(self, tmp_path, column, value):
+        pq.write_table(pa.table({"id": ["a"], column: [value]}), tmp_path / "x.parquet")
+        with pytest.raises(ExchangeError, match=rf"column {column} is .*: need a list of"):
+            protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+        assert not (tmp_path / "db").exists()
+
+
+class TestOtherFiles:
+    """What an import reads beside the vectors."""
+
+    @pytest.mark.parametrize("start", ["", "\ufeff"], ids=["plain", "with a byte order mark"])
+    def test_a_file_of_ids_is_named_in_the_ledger(self, tmp_path, start):
+        np.save(tmp_path / "x.npy", np.eye(2, 4, dtype=np.float32))
+        names = tmp_path / "names.txt"
+        names.write_text(f"{start}a\nb\n", encoding="utf-8")
+        report = protvec.import_file(tmp_path / "x.npy", tmp_path / "db", model="esm", ids=names)
+        store = Store.open(tmp_path / "db")
+        assert set(contents(store)) == {"a", "b"}
+        assert store.ledger.entry(report.run).options["ids"] == str(names)
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with a name here")
+    def test_sequences_may_come_from_a_pipe_with_a_name(self, tmp_path):
+        """It can be read once; its digest is of what was read."""
+        np.savez(tmp_path / "x.npz", ids=["a"], vectors=np.eye(1, 4, dtype=np.float32))
+        os.mkfifo(tmp_path / "pipe.fa")
+        feeding = subprocess.Popen(["/bin/sh", "-c", f"printf '>a x\\nMKV\\n' > '{tmp_path}/pipe.fa'"])
+        report = protvec.import_file(tmp_path / "x.npz", tmp_path / "db", model="esm", fasta=tmp_path / "pipe.fa")
+        assert feeding.wait(60) == 0
+        store = Store.open(tmp_path / "db")
+        assert store.known(["a"])["a"].row["sequence"] == "MKV"
+        (_, pipe) = store.ledger.entry(report.run).files
+        assert (pipe.sha256, pipe.bytes) == (hashlib.sha256(b">a x\nMKV\n").hexdigest(), 9)
 
 
 def test_a_killed_import_goes_on_where_it_was(store, tmp_path):

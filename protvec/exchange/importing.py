@@ -86,8 +86,9 @@ def import_into(
     codec = _codec(source, chosen.residues, store)
     sequences = Sequences(chosen.fasta) if chosen.fasta else None
     report = Moved(files=[source.name], model=space.model, created=store is None, codec=codec)
-    files = [_input(name) for name in (source.name, *chosen.fasta)]
+    files = [_input(source.name), *(sequences.files if sequences is not None else ())]
     given = {name: value for name, value in asdict(chosen).items() if value and name != "fasta"}
+    given |= {"ids": str(chosen.ids)} if chosen.ids else {}  # the ledger takes no path
     with Target(store, making(create, space, codec), codec, command="import", files=files, options=given) as target:
         batches = (complete(batch, sequences, chosen.dataset) for batch in source.batches())
         try:
@@ -103,13 +104,13 @@ def import_into(
     return report
 
 
-def _input(name: str | Path) -> InputFile:
+def _input(name: str) -> InputFile:
     """A file as the ledger names it."""
     seen = hashlib.sha256()
     with Path(name).open("rb") as stream:
         while data := stream.read(1 << 20):
             seen.update(data)
-        return InputFile(str(name), seen.hexdigest(), stream.tell())
+        return InputFile(name, seen.hexdigest(), stream.tell())
 
 
 def _open(file: str | Path, options: ImportOptions) -> Source:

@@ -21,6 +21,7 @@ class Sequences:
     """The records of FASTA files, in memory.
 
     Attributes:
+        files: The files, as the ledger names them.
         without: Ids that no record was found for.
     """
 
@@ -39,6 +40,7 @@ class Sequences:
                 for record in source.read():
                     if isinstance(record, Record):
                         self._put(record)
+            self.files = [source.describe() for source in sources]
 
     def _put(self, record: Record) -> None:
         self._records.setdefault(record.id, record)

@@ -61,6 +61,10 @@ class ParquetSource:
         names = schema.names
         if "id" not in names or not {"vector", "residues"} & set(names):
             raise ExchangeError(f"needs columns id and vector, but has {', '.join(names)}", file=self.name)
+        for name, depth in (("vector", 1), ("residues", 2)):
+            if name in names and not _holds_numbers(kind := schema.field(name).type, depth):
+                needed = "a list of numbers" if depth == 1 else "a list of lists of numbers"
+                raise ExchangeError(f"column {name} is {kind}: need {needed} a record", file=self.name)
         self.level = "residue" if "residues" in names else "protein"
         self.about = about_of((schema.metadata or {}).get(b"protvec"), file=self.name)
         self.model_name: str | None = None
@@ -93,7 +97,7 @@ class ParquetSource:
     def _batch(self, table: pa.Table, place: int, dimension: int | None) -> Batch:
         import pyarrow as pa
 
-        ids = table["id"].to_pylist()
+        ids = table["id"].cast(pa.string()).to_pylist()  # numbers, too
         residues = _matrices(table["residues"], dimension) if "residues" in table.column_names else None
         if "vector" in table.column_names:
             vectors = _vectors(table["vector"])
@@ -168,7 +172,7 @@ class NumpySource:
 
     def _text_ids(self, path: Path) -> list[str]:
         try:
-            return path.read_text(encoding="utf-8").splitlines()
+            return path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             message = f"its ids cannot be read from {path}: one id a line, or name another file with --ids"
             raise ExchangeError(message, file=self.name) from error
@@ -273,17 +277,30 @@ def _vectors(column: pa.ChunkedArray) -> list[NDArray[np.float32] | None]:
 def _matrices(column: pa.ChunkedArray, dimension: int | None) -> list[NDArray[np.float32] | None]:
     """Lists of lists of numbers as (L, D) arrays; None where they are not of that shape."""
     import pyarrow as pa
+    import pyarrow.compute as pc
 
     matrices: list[NDArray[np.float32] | None] = []
     for scalar in column:
         rows = scalar.values
-        wide = None if rows is None or not len(rows) else rows.flatten()
-        if wide is None or len(wide) % len(rows) or len(wide) // len(rows) != (dimension or len(wide) // len(rows)):
+        widths = [] if rows is None else pc.unique(pc.list_value_length(rows)).to_pylist()
+        if len(widths) != 1 or widths[0] != (dimension or widths[0]) or not widths[0]:
             matrices.append(None)
         else:
-            numbers = wide.cast(pa.float32()).to_numpy(zero_copy_only=False)
+            numbers = rows.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
             matrices.append(numbers.reshape(len(rows), -1))
     return matrices
+
+
+def _holds_numbers(kind: pa.DataType, depth: int) -> bool:
+    """Whether a type is of lists, so deep, of numbers."""
+    import pyarrow as pa
+
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    for _ in range(depth):
+        if not any(is_one(kind) for is_one in lists):
+            return False
+        kind = kind.value_type
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _plain(field: pa.Field) -> pa.Field:

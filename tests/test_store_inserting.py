@@ -48,31 +48,33 @@ def test_rows_that_another_inserts_meanwhile_are_there_once(tmp_path):
     assert sorted(left) == [0, 1, (1 << 32) + 1], "the later of the two went"
 
 
-def test_what_a_kill_left_twice_is_once_after_the_next_sweep(tmp_path, monkeypatch):
+@pytest.fixture
+def doubled(tmp_path, monkeypatch):
+    """A database as a kill leaves it between an append and a look at what others have appended, and its rows."""
     store = Store.create(tmp_path / "db", data.space())
     rows = rows_of(store, TEXTS)
     before = table(store)
-    monkeypatch.setattr(inserting, "remove_doubled", lambda *_: 0)
-    for _ in range(2):
-        inserting.insert(before, "digest", rows.to_batches())
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(inserting, "remove_doubled", lambda *_: 0)
+        for _ in range(2):
+            inserting.insert(before, "digest", rows.to_batches())
     assert len(digests(store)) == 6
+    return store, rows
+
+
+def test_what_a_kill_left_twice_is_once_after_the_next_sweep(doubled):
+    store, rows = doubled
     data.write(store, [data.row(text, text) for text in TEXTS])
     assert {each.id for each in store.iter_residues()} == set(TEXTS), "a reader does not mind"
     assert len(list(store.iter_residues())) == 3
+    assert set(store.residues(TEXTS)) == set(TEXTS)
     store.sweep()
     assert digests(store) == sorted(rows["digest"].to_pylist())
     assert examine(store.path).faults == []
 
 
-def test_two_that_remove_what_is_doubled_remove_the_same(tmp_path, monkeypatch):
-    store = Store.create(tmp_path / "db", data.space())
-    rows = rows_of(store, TEXTS)
-    before = table(store)
-    monkeypatch.setattr(inserting, "remove_doubled", lambda *_: 0)
-    for _ in range(2):
-        inserting.insert(before, "digest", rows.to_batches())
-    monkeypatch.undo()
+def test_two_that_remove_what_is_doubled_remove_the_same(doubled):
+    store, rows = doubled
     keys = rows["digest"].to_pylist()
     one, other = table(store), table(store)
     assert inserting.remove_doubled(one, "digest", keys) == 3

@@ -420,11 +420,22 @@ def test_a_long_list_of_cleaned_records_is_cheap(store: Store) -> None:
 def test_a_run_on_another_machine_is_judged_by_its_silence(store: Store) -> None:
     from dataclasses import replace
 
-    from protvec.store.ledger import _is_running
+    from protvec.store.entries import is_running
 
     with store.ledger.running("ingest") as entry:
-        assert _is_running(entry)
+        assert is_running(entry)
         elsewhere: LogEntry = replace(entry, host="elsewhere", pid=1)
-        assert _is_running(elsewhere)
+        assert is_running(elsewhere)
         elsewhere.updated -= timedelta(hours=7)
-        assert not _is_running(elsewhere)
+        assert not is_running(elsewhere)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the system does not say when a process began")
+def test_a_process_that_began_after_a_run_is_not_that_run(store: Store) -> None:
+    """As after a restart of a container, in which every program has the number that it had."""
+    with store.ledger.running("ingest") as entry:
+        assert store.ledger.entry(entry.run).state == "running"
+        entry.started -= timedelta(days=1)
+        store.ledger._save(entry)
+        assert store.ledger.entry(entry.run).state == "killed"
+        assert [each.run for each in store.ledger.accounts().killed] == [entry.run]

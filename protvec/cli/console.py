@@ -1,4 +1,4 @@
-"""What a person sees: notes and progress on standard error, sizes and times in words."""
+"""What a person sees: notes and progress on standard error, counts and times in words."""
 
 from __future__ import annotations
 
@@ -109,15 +109,6 @@ def counting(
                 note(f"{what}: {plural(done, noun, nouns) if total is None else f'{done:,} of {total:,} {nouns}'}")
 
         yield advance
-
-
-def size(count: float) -> str:
-    """A number of bytes in words: ``1.2 GB``."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000 or unit == "TB":
-            return f"{count:.0f} {unit}" if unit == "bytes" or count >= 100 else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError("unreachable")
 
 
 def duration(seconds: float) -> str:

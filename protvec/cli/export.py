@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import duration, plural, size
+from protvec.cli.console import duration, plural
 from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
+from protvec.words import size
 
 
 class FileFormat(str, Enum):

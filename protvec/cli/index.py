@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import plural, size
+from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, SearchMemory, open_store
+from protvec.words import size
 
 if TYPE_CHECKING:
     from protvec.store import IndexInfo

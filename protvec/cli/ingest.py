@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import duration, note, plural, size
+from protvec.cli.console import duration, note, plural
 from protvec.cli.options import (
     DEFAULT_DB,
     Db,
@@ -32,6 +32,7 @@ from protvec.cli.options import (
 )
 from protvec.cli.output import writing
 from protvec.errors import DatabaseExistsError, InputError
+from protvec.words import size
 
 if TYPE_CHECKING:
     from protvec.database import Database, Settings

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import plural, size
+from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
 from protvec.cli.output import writing
 from protvec.errors import QueryError
+from protvec.words import size
 
 if TYPE_CHECKING:
     import numpy as np

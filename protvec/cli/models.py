@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import note, plural, size
+from protvec.cli.console import note, plural
 from protvec.cli.options import Json, Precision, Threads
 from protvec.errors import EngineError, ModelError
+from protvec.words import size
 
 if TYPE_CHECKING:
     from protvec.engine.fidelity import Card

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protvec.cli import console
-from protvec.cli.console import plural, size
+from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
 from protvec.errors import QueryError
+from protvec.words import size
 
 if TYPE_CHECKING:
     from protvec.store import Store

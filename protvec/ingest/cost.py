@@ -10,6 +10,7 @@ import numpy as np
 
 from protvec.errors import DatabaseError
 from protvec.store import free_bytes
+from protvec.words import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +64,7 @@ def check_room(path: str, needed: int) -> None:
     free = free_bytes(path)
     if free is not None and needed > free:
         raise DatabaseError(
-            f"{path}: this needs about {_size(needed)}, and {_size(free)} are free on that disk: make room, "
+            f"{path}: this needs about {size(needed)}, and {size(free)} are free on that disk: make room, "
             "or take another disk or a smaller --residues codec"
         )
 
@@ -77,11 +78,6 @@ def check_fits(plan: Plan, store: Store) -> None:
         sequence_bytes=store.bytes_per_sequence,
     )
     check_room(store.path, needed)
-
-
-def _size(count: int) -> str:
-    unit, name = (1e9, "GB") if count >= 1e9 else (1e6, "MB")
-    return f"{count / unit:,.1f} {name}"
 
 
 def estimate(
@@ -99,13 +95,15 @@ def estimate(
         sequence_bytes: Bytes that it takes for a sequence beside them.
         budget: About how many seconds the measurement may take.
     """
-    size = estimate_bytes(plan, dimension=encoder.dimension, residue_bytes=residue_bytes, sequence_bytes=sequence_bytes)
+    needed = estimate_bytes(
+        plan, dimension=encoder.dimension, residue_bytes=residue_bytes, sequence_bytes=sequence_bytes
+    )
     if plan.residues_to_embed < WORTH_MEASURING:
-        return Estimate(None, None, size)
+        return Estimate(None, None, needed)
     lengths = np.asarray(plan.lengths, dtype=np.float64)
     linear, quadratic = _fit(_measure(plan.sample, encoder, budget))
     seconds = float(linear * lengths.sum() + quadratic * (lengths**2).sum())
-    return Estimate(seconds, float(lengths.sum()) / seconds, size)
+    return Estimate(seconds, float(lengths.sum()) / seconds, needed)
 
 
 def _measure(sample: Sequence[str], encoder: Encoder, budget: float) -> list[tuple[float, float, float]]:

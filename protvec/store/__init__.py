@@ -13,10 +13,11 @@ from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
 from protvec.store.columns import kind_of
 from protvec.store.digest import digest, vector_digest
+from protvec.store.entries import Changed, InputFile, LogEntry, Skipped
 from protvec.store.exact import cosines
 from protvec.store.filters import both, quote
 from protvec.store.index import IndexInfo
-from protvec.store.ledger import Changed, InputFile, Ledger, LogEntry, Skipped
+from protvec.store.ledger import Ledger
 from protvec.store.location import free_bytes
 from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lance import LanceDataset, Session
 
-    from protvec.store.ledger import LogEntry
+    from protvec.store.entries import LogEntry
     from protvec.store.location import Location
     from protvec.store.view import Handles
 

@@ -11,7 +11,7 @@ from protvec.store.tables import delete_rows, present, read, read_keys
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protvec.store.ledger import LogEntry
+    from protvec.store.entries import LogEntry
 
 
 class Deleting(Changes):

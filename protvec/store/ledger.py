@@ -2,132 +2,32 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from protvec.errors import DatabaseError, DatabaseFormatError, IngestInterrupted, ProtvecError, QueryError
 from protvec.store import layout
+from protvec.store.entries import InputFile, LogEntry, State, alive, from_row, is_running, to_row
 from protvec.store.filters import quote
-from protvec.store.schema import LEDGER, ledger_schema
+from protvec.store.schema import LEDGER
 from protvec.store.tables import latest, merge, open_table, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    import pyarrow as pa
     from lance import LanceDataset, Session
 
     from protvec.space import Space
     from protvec.store.location import Location
 
-State: TypeAlias = Literal["running", "done", "interrupted", "failed", "killed"]
-
 _PROGRESS_SECONDS = 30.0  # between two notes of how far a run is
-_SILENT = timedelta(hours=6)  # a run on another machine that has said nothing for so long is taken for dead
 _DETAILS = ("skipped", "changed")
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A record that was not stored, and why."""
-
-    id: str
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.id or '(no id)'}: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """A record whose sequence was cleaned, and how."""
-
-    id: str
-    file: str
-    line: int
-    changes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class InputFile:
-    """A file that a run read.
-
-    Attributes:
-        name: As the user named it; ``<stdin>`` for standard input.
-        sha256: Digest of its bytes as they were read (of a .gz file: compressed), in hexadecimal.
-        bytes: How many these were.
-    """
-
-    name: str
-    sha256: str | None
-    bytes: int | None
-
-
-@dataclass(kw_only=True)
-class LogEntry:
-    """A run, as the ledger has it.
-
-    Attributes:
-        run: Its name: when it started (UTC), and six random letters. Those made at the same time differ.
-        command: What was done: ``ingest``, ``delete``, …
-        state: ``running``, ``done``, ``interrupted`` (stopped on request), ``failed``, or ``killed``: it left
-            no word of its end.
-        started: When, in UTC.
-        updated: When it last said how far it was.
-        ended: When it ended; None while it runs and where it was killed.
-        version: Of protvec.
-        host: The machine it ran on.
-        pid: The process it ran in.
-        model: Name of the model of the database.
-        weights: SHA-256 of its weights.
-        engine: Engine that ran the model; None where nothing had to be embedded.
-        precision: Arithmetic that it ran in; None likewise.
-        files: What it read.
-        options: What it was asked for.
-        gained: By how many rows ``proteins`` grew; negative where it shrank.
-        counts: How many records met which fate; which there are depends on the command.
-        error: What ended it, where something did.
-        skipped: Records that were not stored. Read for one run alone, not for a list of them.
-        changed: Records that were cleaned. Likewise.
-    """
-
-    run: str
-    command: str
-    state: State = "running"
-    started: datetime
-    updated: datetime
-    ended: datetime | None = None
-    version: str
-    host: str | None = None
-    pid: int | None = None
-    model: str | None = None
-    weights: str | None = None
-    engine: str | None = None
-    precision: str | None = None
-    files: Sequence[InputFile] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    gained: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    error: str | None = None
-    skipped: Sequence[Skipped] = ()
-    changed: Sequence[Changed] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values, ready for JSON; times in ISO format."""
-        plain = asdict(self)
-        for name in ("started", "updated", "ended"):
-            moment: datetime | None = plain[name]
-            plain[name] = moment.isoformat(timespec="seconds") if moment else None
-        return plain
 
 
 class Accounts(NamedTuple):
@@ -244,7 +144,7 @@ class Ledger:
         entry = self._entry(command)
         entry.run, entry.state, entry.ended = run, "done", entry.started
         entry.gained, entry.counts = rows, {"proteins": rows}
-        merge(self._table(), "run", _row(entry), replace=False)
+        merge(self._table(), "run", to_row(entry), replace=False)
 
     def settle(self, entry: LogEntry, gained: int) -> None:
         """Close the row of a run that was killed, once it is known what it did."""
@@ -266,7 +166,7 @@ class Ledger:
             return []
         columns = [name for name in table.schema.names if name not in _DETAILS]
         rows = read(table, columns=columns).sort_by([("started", "descending"), ("run", "descending")])
-        return [_alive(_from_row(row)) for row in rows.slice(0, n).to_pylist()]
+        return [alive(from_row(row)) for row in rows.slice(0, n).to_pylist()]
 
     def entry(self, run: str) -> LogEntry:
         """One run with all that is known of it.
@@ -284,15 +184,15 @@ class Ledger:
             several = f"{len(found)} runs begin with {run!r}" if found else f"no run {run!r}"
             raise QueryError(f"{self._root}: {several}; `protvec log` lists them")
         (row,) = read(table, where=f"run = {quote(found[0])}").to_pylist()
-        return _alive(_from_row(row))
+        return alive(from_row(row))
 
     def accounts(self) -> Accounts:
         """What all runs together say of ``proteins``, and which of them have not ended."""
         table = self._table()
         rows = read(table, columns=[name for name in table.schema.names if name not in _DETAILS])
-        entries = [_from_row(row) for row in rows.sort_by([("started", "ascending")]).to_pylist()]
+        entries = [from_row(row) for row in rows.sort_by([("started", "ascending")]).to_pylist()]
         open_ = [entry for entry in entries if entry.state == "running"]
-        running = [entry for entry in open_ if _is_running(entry)]
+        running = [entry for entry in open_ if is_running(entry)]
         killed = [entry for entry in open_ if entry not in running]
         return Accounts(table.version, sum(entry.gained for entry in entries), running, killed)
 
@@ -331,7 +231,7 @@ class Ledger:
 
     def _save(self, entry: LogEntry) -> None:
         entry.updated = datetime.now(timezone.utc)
-        merge(self._table(), "run", _row(entry), replace=True)
+        merge(self._table(), "run", to_row(entry), replace=True)
         self._saved = time.monotonic()
 
     def _table(self) -> LanceDataset:
@@ -341,49 +241,6 @@ class Ledger:
         if table is None:
             raise DatabaseFormatError(f"{self._root}: no table {LEDGER}: `protvec check --repair` makes a new one")
         return latest(table)
-
-
-def _row(entry: LogEntry) -> pa.Table:
-    import pyarrow as pa
-
-    # Not by way of asdict, which copies value by value: a run may have cleaned millions of records.
-    details: dict[str, Any] = {
-        "skipped": [{"id": x.id, "file": x.file, "line": x.line, "reason": x.reason} for x in entry.skipped],
-        "changed": [{"id": x.id, "file": x.file, "line": x.line, "changes": x.changes} for x in entry.changed],
-    }
-    values = asdict(replace(entry, skipped=(), changed=())) | details
-    values |= {name: json.dumps(values[name], sort_keys=True, ensure_ascii=False) for name in ("options", "counts")}
-    schema = ledger_schema()
-    return pa.Table.from_pylist([{name: values[name] for name in schema.names}], schema=schema)
-
-
-def _from_row(row: dict[str, Any]) -> LogEntry:
-    row = {name: value for name, value in row.items() if value is not None}
-    row["options"], row["counts"] = json.loads(row["options"]), json.loads(row["counts"])
-    row["files"] = [InputFile(**file) for file in row.get("files", ())]
-    row["skipped"] = [Skipped(**item) for item in row.get("skipped", ())]
-    row["changed"] = [Changed(**item | {"changes": tuple(item["changes"])}) for item in row.get("changed", ())]
-    return LogEntry(**row)
-
-
-def _alive(entry: LogEntry) -> LogEntry:
-    """The entry, ``killed`` where it says that it runs and does not."""
-    if entry.state == "running" and not _is_running(entry):
-        entry.state = "killed"
-    return entry
-
-
-def _is_running(entry: LogEntry) -> bool:
-    """Whether the process of a run may still be there; that of another machine is judged by its silence."""
-    if entry.host != platform.node() or entry.pid is None or os.name != "posix":
-        return datetime.now(timezone.utc) - entry.updated < _SILENT
-    try:
-        os.kill(entry.pid, 0)  # sends nothing
-    except ProcessLookupError:
-        return False
-    except OSError:  # somebody else's process
-        return True
-    return True
 
 
 def _words(error: BaseException) -> str:

@@ -63,7 +63,7 @@ class Reader(Texts):
                 return {identifier: decoded[key] for identifier, key in zip(unique, digests, strict=True)}
             if pause is not None:
                 time.sleep(pause)
-                handles = self._newest()
+                handles = self.handles()
         raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
 
     def arrays(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:

@@ -16,6 +16,7 @@ from protvec.store.encoding import encoded
 from protvec.store.filters import in_lists, quote
 from protvec.store.location import free_bytes
 from protvec.store.tables import delete_rows, read, update
+from protvec.words import size as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,8 +69,8 @@ def check_space(path: str, rows: pa.Table, codec: str, dimension: int) -> None:
     free = free_bytes(path)
     if rows.num_rows and free is not None and needed > free:
         raise DatabaseError(
-            f"{path}: {codec} needs {needed / 1e9:,.1f} GB beside the present arrays, "
-            f"and {free / 1e9:,.1f} GB are free on that disk: make room first"
+            f"{path}: {codec} needs {in_words(needed)} beside the present arrays, "
+            f"and {in_words(free)} are free on that disk: make room first"
         )
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lance import LanceDataset
     from numpy.typing import NDArray
 
-    from protvec.store.ledger import LogEntry
+    from protvec.store.entries import LogEntry
     from protvec.store.rows import Stored
     from protvec.store.tables import Merged
 

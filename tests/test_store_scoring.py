@@ -12,13 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import store_data as data
 
 from protvec import Database
 from protvec.cli.app import run
 from protvec.errors import DatabaseError, QueryError
-from protvec.store import Store, protein_table, writing
+from protvec.store import SCHEMA_VERSION, Store, protein_table, writing
 from protvec.store.check import check, repair
 from protvec.store.scoring import calibrating, column, scoring_of
 from protvec.transform import ENOUGH, Moments, fit
@@ -508,3 +509,34 @@ def test_others_write_and_search_while_it_is_fitted(store: Store) -> None:
     assert again.count() == COUNT + 60
     assert codes(again) == {}
     same(again.search(query, k=400), oracle(again, query, 400))
+
+
+def test_a_database_of_schema_2_gets_a_search_space_with_the_next_write(store: Store) -> None:
+    handle, _ = store.handles()
+    description = json.loads(handle.schema.metadata[b"protvec"]) | {"schema_version": 2}
+    handle.update_schema_metadata({"protvec": json.dumps(description)})
+    runs = [entry.command for entry in store.ledger.entries()]
+    old = Store.open(store.path)
+    assert old.schema_version == 2
+    assert old.find([matrix(1, 1)[0]]).how.scoring == "raw"
+    assert old.calibrate().kind == "whitened"
+    assert Store.open(store.path).schema_version == SCHEMA_VERSION
+    assert [entry.command for entry in old.ledger.entries()] == runs
+    assert old.count() == COUNT
+
+
+def test_what_is_imported_and_merged_is_fitted_and_keeps_its_means(store: Store, tmp_path: Path) -> None:
+    store.calibrate()
+    database = Database(store)
+    database.export(tmp_path / "x.parquet")
+    assert not any(name.startswith("_") for name in pq.read_schema(tmp_path / "x.parquet").names)
+    imported = Database(Store.create(tmp_path / "imported", data.space(), codec="none"))
+    imported.import_file(tmp_path / "x.parquet")
+    merged = Database(Store.create(tmp_path / "merged", data.space(), codec="none"))
+    merged.merge([database])
+    ids, vectors = stored(store)
+    for other in (imported, merged):
+        assert (other.scoring.kind, other.scoring.proteins) == ("whitened", COUNT)
+        assert other.store.columns == store.columns
+        found = other.store.get(ids, columns=["vector"])["vector"].to_pylist()
+        assert np.array_equal(np.array(found, np.float32), vectors)

@@ -70,7 +70,11 @@ class Target:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        return self._stack.__exit__(kind, error, trace)
+        swallowed = self._stack.__exit__(kind, error, trace)
+        if kind is None and self.store is not None:  # as an ingest does at its end
+            self.store.keep_calibrated()
+            self.store.keep_indexes()
+        return swallowed
 
     def _begin(self, store: Store) -> None:
         command, files, options = self._about

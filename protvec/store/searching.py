@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from protvec.errors import QueryError
 from protvec.store.answer import Found, IndexUse, exactly
-from protvec.store.exact import query_matrix, search
+from protvec.store.answering import Asked, found_in, scanned, with_lacking
+from protvec.store.exact import query_matrix
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
 from protvec.store.memory import Cache, Columns, Passing, bytes_needed
-from protvec.store.memory.rows import meeting
 from protvec.store.memory.scan import nearest
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
 from protvec.store.scoring.compared import Compared
 from protvec.store.scoring.record import RAW, plain_names, scoring_of
 from protvec.store.scoring.transforms import Transforms
-from protvec.store.tables import take_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
     from protvec.store.index.record import Record
     from protvec.store.location import Location
-    from protvec.store.memory.rows import Rows
-    from protvec.store.memory.scan import Nearest
     from protvec.store.schema import Description
     from protvec.store.scoring.record import Scoring
     from protvec.store.view import Handles
@@ -209,24 +205,24 @@ class Searching(ProteinReader):
         record, _, there = self._about(handle, compared.column)
         if not there.issuperset(names):
             check_columns(handle, names)
-        asked = _Asked(handle, compared, queries, k, where, names)
+        asked = Asked(handle, compared, queries, k, where, names)
         found = self._answer(asked, record)
         return found._replace(how=dataclasses.replace(found.how, scoring=compared.scoring.name))
 
-    def _answer(self, asked: _Asked, record: Record | None) -> Found:
+    def _answer(self, asked: Asked, record: Record | None) -> Found:
         handle, compared = asked.handle, asked.compared
         _, count, _ = self._about(handle, compared.column)
         fits = bytes_needed(count, self.space.dimension) <= self.search_memory
         may = fits and (record is None or record.kind == "auto")  # an index that was asked for is used
         cache, hits = self._in_memory(compared)
         if not may or not cache.pays(len(asked.queries), count):
-            return self._scanned(asked) if record is None else self._indexed(asked, record)
+            return scanned(asked) if record is None else self._indexed(asked, record)
         rows = cache.at(handle, compared)
         near = cache.nearest(rows, asked.queries, k=asked.k, where=asked.where)
         table = None
         if asked.names != ["id"]:
             table = hits.take(rows, near.places, asked.names, memory=self.search_memory)
-        return _found(rows, near, asked.names, exactly(rows.count), table)
+        return found_in(rows, near, asked.names, exactly(rows.count), table)
 
     def _in_memory(self, compared: Compared) -> tuple[Cache, Columns]:
         """What is in memory; that of search spaces that were before is let go."""
@@ -245,7 +241,7 @@ class Searching(ProteinReader):
             self._known = (int(handle.version), column), about
         return about
 
-    def _indexed(self, asked: _Asked, record: Record) -> Found:
+    def _indexed(self, asked: Asked, record: Record) -> Found:
         import numpy as np
         import pyarrow as pa
 
@@ -259,9 +255,9 @@ class Searching(ProteinReader):
             how = exactly(int(handle.count_rows()), meeting=passing)
             if condition.rows is not None:
                 near = nearest(condition.rows, None, queries, k=k)
-                return _found(condition.rows, near, asked.names, how)
+                return found_in(condition.rows, near, asked.names, how)
             if condition.few:
-                return self._scanned(asked)._replace(how=how)
+                return scanned(asked)._replace(how=how)
         column = asked.compared.column
         tables = vectors.search(
             handle, queries, record, k=k, where=where, columns=asked.names, vectors=column, passing=passing
@@ -277,82 +273,4 @@ class Searching(ProteinReader):
             pending=pending,
             meeting=passing,
         )
-        return _with_lacking(Found(pa.concat_tables(tables), counts, how), asked)
-
-    def _scanned(self, asked: _Asked) -> Found:
-        """What reads the whole table."""
-        import numpy as np
-        import pyarrow as pa
-
-        column = asked.compared.column
-        found = search(asked.handle, asked.queries, k=asked.k, where=asked.where, columns=asked.names, vectors=column)
-        tables = list(found)
-        counts = np.array([table.num_rows for table in tables], np.int64)
-        how = exactly(int(asked.handle.count_rows()))
-        return _with_lacking(Found(pa.concat_tables(tables), counts, how), asked)
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A search.
-
-    Attributes:
-        handle: The version of ``proteins``.
-        compared: Which of its vectors.
-        queries: ndarray, shape=(N, D), dtype=float32: like these.
-        k: Hits for each.
-        where: The user's filter.
-        names: Columns of the answer before ``score``.
-    """
-
-    handle: LanceDataset
-    compared: Compared
-    queries: NDArray[np.float32]
-    k: int
-    where: str | None
-    names: list[str]
-
-
-def _with_lacking(found: Found, asked: _Asked) -> Found:
-    """The answer with the rows that have nothing in the column that was searched: they are compared one by one."""
-    import numpy as np
-    import pyarrow as pa
-
-    fragments = asked.compared.lacking(asked.handle)
-    if not fragments:
-        return found
-    rows = meeting(asked.handle, asked.where, asked.compared, fragments)
-    more = _found(rows, nearest(rows, None, asked.queries, k=asked.k), asked.names, found.how)
-    query = pa.array(np.concatenate([np.repeat(np.arange(len(asked.queries)), each.counts) for each in (found, more)]))
-    both = pa.concat_tables([found.table, more.table]).append_column("query", query)
-    both = both.sort_by([("query", "ascending"), ("score", "descending"), ("id", "ascending")])
-    query = both["query"].to_numpy()
-    first = np.arange(len(query)) - np.searchsorted(query, query) < asked.k
-    counts = np.bincount(query[first], minlength=len(asked.queries))
-    return Found(both.filter(pa.array(first)).drop_columns(["query"]), counts, found.how)
-
-
-def _found(rows: Rows, near: Nearest, names: list[str], how: IndexUse, table: pa.Table | None = None) -> Found:
-    """Rows in memory with their columns, which are read where they are not there."""
-    if table is None:
-        table = _taken(rows, near.places, names)
-    return Found(table.append_column("score", _array(near.scores)), near.counts, how)
-
-
-def _taken(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
-    """Columns of rows in memory, each row read once."""
-    import numpy as np
-    import pyarrow as pa
-
-    if names == ["id"]:
-        return pa.table({"id": rows.ids.take(_array(places))})
-    unique, back = np.unique(places, return_inverse=True)
-    if len(unique) == len(places):
-        return take_addresses(rows.handle, rows.addresses[places], names)
-    return take_addresses(rows.handle, rows.addresses[unique], names).take(_array(back))
-
-
-def _array(values: NDArray[np.generic]) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.array(values)
+        return with_lacking(Found(pa.concat_tables(tables), counts, how), asked)

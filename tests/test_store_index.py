@@ -121,6 +121,20 @@ def test_a_condition_follows_what_is_written_beside_an_index(db: Database) -> No
     assert db.search_vector(vector, k=1, where="taxid = 3").ids == ["P07003"]
 
 
+def test_a_condition_that_is_asked_again_and_again_is_compared_in_bytes(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passing, "_ROUNDED_ROWS", 100)
+    exact = Database(db.store.pinned())
+    db.index("ivf_sq")
+    for query in matrix(8, 5):
+        ours = db.search_vector(query, k=20, where="taxid < 5")
+        theirs = exact.search_vector(query, k=20, where="taxid < 5")
+        assert (ours.ids, ours.scores) == (theirs.ids, theirs.scores)
+    (known,) = db.store._passing._known.values()
+    assert known.codes is not None
+
+
 def test_conditions_are_forgotten_before_they_fill_the_memory(db: Database) -> None:
     db.index("ivf_sq")
     db.store.search_memory = 2 * bytes_needed(400, data.D)

@@ -254,7 +254,7 @@ class Searching(ProteinReader):
             passing = condition.count
             how = exactly(int(handle.count_rows()), meeting=passing)
             if condition.rows is not None:
-                near = nearest(condition.rows, None, queries, k=k)
+                near = nearest(condition.rows, condition.codes, queries, k=k)
                 return found_in(condition.rows, near, asked.names, how)
             if condition.few:
                 return scanned(asked)._replace(how=how)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from protvec.store.filters import LANCE_ERRORS, enclosed, explain
 from protvec.store.memory.cache import bytes_needed
+from protvec.store.memory.codes import Codes, encode
 from protvec.store.memory.rows import Rows, meeting
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 _FEW = 20_000
 # Bytes that are gone through in some 40 ms: of vectors that take more, an index finds the nearest sooner.
 _MOST = 400 << 20
+# Searches under one condition after which its vectors are rounded to bytes, if they are not fewer.
+_SEARCHES, _ROUNDED_ROWS = 3, 2048
 _CONDITIONS = 64  # whose counts are remembered
 _SHARE = 2  # of the memory for searches, for the vectors of all conditions: one part of so many
 
@@ -31,11 +34,13 @@ class Condition:
         count: How many rows meet it.
         asked: How often it was asked for.
         rows: Their vectors, once they have been read.
+        codes: The same rounded to bytes, after some more searches.
     """
 
     count: int
     asked: int = 0
     rows: Rows | None = None
+    codes: Codes | None = None
 
     @property
     def few(self) -> bool:
@@ -75,6 +80,8 @@ class Passing:
         pays = known.few or known.asked > 1
         if known.rows is None and pays and bytes_needed(known.count, dimension) <= min(room, _MOST):
             known.rows = meeting(handle, where, compared)
+        if known.rows is not None and known.codes is None and known.asked > _SEARCHES and known.count > _ROUNDED_ROWS:
+            known.codes = encode(known.rows.vectors, known.rows.inverse)
         with self._lock:
             self._known[key] = known
             self._known.move_to_end(key)

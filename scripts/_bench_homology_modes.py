@@ -38,6 +38,7 @@ class Mode:
 MODES = {
     mode.name: mode
     for mode in (
+        Mode("raw", {"scoring": "raw"}),
         Mode("mean"),
         Mode("align", {"align": True}, CANDIDATES),
         Mode("align-2000", {"align": True}),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lance import LanceDataset
     from numpy.typing import NDArray
 
+_Mark: TypeAlias = tuple[int, list[str]]
+
 # In memory about 75 bytes a row; in a larger table keys are looked for each time.
 _MOST_ROWS = 2_000_000
 
@@ -25,12 +27,12 @@ class _Kept(NamedTuple):
     """All rows of one version.
 
     Attributes:
-        version: Of the table.
+        mark: Of the version.
         hashes: ndarray, dtype=int64, ascending: of the keys.
         rows: In the same order.
     """
 
-    version: int
+    mark: _Mark
     hashes: NDArray[np.int64]
     rows: pa.Table
 
@@ -50,7 +52,7 @@ class Lookup:
         self._key = key
         self._columns = [key, *columns]
         self._kept: _Kept | None = None
-        self._asked: int | None = None  # the version
+        self._asked: _Mark | None = None
         self._lock = threading.Lock()
 
     def find(self, handle: LanceDataset, keys: Sequence[str]) -> pa.Table:
@@ -66,11 +68,11 @@ class Lookup:
 
     def _of(self, handle: LanceDataset) -> _Kept | None:
         """All rows of a version; None where they are too many, or nobody has asked for them before."""
-        version = int(handle.version)
+        mark = _mark(handle)
         with self._lock:
-            if self._kept is not None and self._kept.version == version:
+            if self._kept is not None and self._kept.mark == mark:
                 return self._kept
-            again, self._asked = self._asked == version, version
+            again, self._asked = self._asked == mark, mark
         if not again or handle.count_rows() > _MOST_ROWS:
             return None
         kept = self._all(handle)
@@ -82,7 +84,7 @@ class Lookup:
         rows = read(handle, columns=self._columns, with_row_address=True)
         hashes = _hashes(rows[self._key].to_pylist())
         order = np.argsort(hashes)
-        return _Kept(int(handle.version), hashes[order], rows.take(order).combine_chunks())
+        return _Kept(_mark(handle), hashes[order], rows.take(order).combine_chunks())
 
     def _looked_for(self, handle: LanceDataset, keys: Sequence[str]) -> pa.Table:
         import pyarrow as pa
@@ -91,6 +93,12 @@ class Lookup:
         return pa.concat_tables(
             [read(handle, where=where, columns=self._columns, with_row_address=True) for where in wheres]
         )
+
+
+def _mark(handle: LanceDataset) -> _Mark:
+    """What tells a version from any other, of a table that was removed and made again in its place as well."""
+    last = handle.get_fragments()[-1:]
+    return int(handle.version), [file.path for fragment in last for file in fragment.data_files()]
 
 
 def _found(kept: _Kept, key: str, keys: Sequence[str]) -> pa.Table:

@@ -47,7 +47,8 @@ def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence
         residue_bytes: Bytes that the residue codec takes for one residue.
         sequence_bytes: Bytes that it takes for a sequence beside them.
     """
-    rows = plan.rows * (4 * dimension + ROW_OVERHEAD) + plan.text_bytes
+    vectors = 8 * dimension  # the mean, and the search vector that is made of it
+    rows = plan.rows * (vectors + ROW_OVERHEAD) + plan.text_bytes
     return round(rows + plan.residues_to_embed * residue_bytes + plan.distinct * sequence_bytes)
 
 

@@ -295,7 +295,7 @@ def test_a_writer_that_began_before_a_fit_fills_what_it_added(store: Store, monk
     same(store.search(query, k=400), oracle(store, query, 400))
 
 
-def test_an_index_is_built_again_for_a_new_fit(store: Store) -> None:
+def test_an_index_is_built_again_for_a_new_fit(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     store.calibrate("centred")
     store.index("ivf_flat")
     now = store.calibrate("whitened")
@@ -305,6 +305,10 @@ def test_an_index_is_built_again_for_a_new_fit(store: Store) -> None:
     assert index.column == now.column
     assert store.find([matrix(1, 1)[0]]).how.kind == "ivf_flat"
     assert store.find([matrix(1, 1)[0]], scoring="raw").how.exact
+    assert run(["index", "--db", store.path, "--kind", "ivf_flat"]) == 0
+    said = capsys.readouterr()
+    assert "ivf_flat" in said.out
+    assert "every search is exact" not in said.err
 
 
 def test_a_fit_that_ends_halfway_changes_no_answer(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,7 @@ def index(
     elif not drop:
         for each in there:
             print(_line(each))
-        if not any(each.column == "vector" for each in there):
+        if not any(each.kind.startswith("ivf") for each in there):
             console.note(f"{db}: no index of vectors: every search is exact")
 
 

@@ -126,7 +126,10 @@ def test_a_fasta_file_of_many_through_every_format(cli: Cli, near: Path, tmp_pat
 
 def test_explain_says_how_the_hits_were_found(cli: Cli, db: Path) -> None:
     cli("search", "--all", "--db", db, "--explain")
-    assert cli.err.splitlines() == [f"exact: compared with all of {SIZE} vectors"]
+    how, chance = cli.err.splitlines()
+    assert how == f"exact: compared with all of {SIZE} vectors"
+    assert chance.startswith("E-values: hits expected by chance among ")
+    assert "fitted on this query's cosines with" in chance
 
 
 def test_queries_without_hits_are_counted(cli: Cli, db: Path) -> None:
@@ -153,7 +156,9 @@ def test_queries_without_hits_are_counted(cli: Cli, db: Path) -> None:
         (["--all", "--where", "gene = 'absent'"], 1, "no protein of"),
         (["--all", "--query-where", "gene = 'absent'"], 1, "there is no query"),
         (["--all", "--columns", "tagret"], 1, "near: target"),
-        (["--all", "--columns", "query,evalue"], 1, "needs the statistics of scores"),
+        (["--text", "histone", "--columns", "query,evalue"], 1, "needs a vector to search with"),
+        (["--text", "histone", "--evalue", "1"], 2, "no use with --text alone"),
+        (["--all", "--evalue", "-1"], 2, "--evalue"),
         (["--all", "--format", "m8"], 1, "--columns query,target,score"),
         (["--all", "--columns", "query,qstart"], 1, "add --align"),
         (["--vectors", "x.npy", "--align"], 2, "no use with --vectors"),

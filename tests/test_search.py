@@ -99,6 +99,8 @@ def test_hits_are_a_sequence_and_a_table(db: Database) -> None:
         "target",
         "rank",
         "score",
+        "evalue",
+        "bits",
         "length",
         "gene",
         "organism",

@@ -44,19 +44,22 @@ def chain(db: Database, id: str) -> Chain:
 
 
 def test_hits_are_the_best_of_all_alignments(db: Database) -> None:
-    hits = db.search_id("ubq", k=8, align=True)
+    hits = db.search_id("ubq", k=99, align=True)
     scoring = scoring_for("near")
     ids = [id for batch in db.store.iter_proteins(columns=["id"]) for id in batch["id"].to_pylist()]
     alone = {id: local_alignment(chain(db, "ubq"), chain(db, id), scoring) for id in ids}
-    assert hits.scores == sorted((found.score for found in alone.values() if found.score), reverse=True)[:8]
+    assert sorted(hits.scores) == sorted(found.score for found in alone.values() if found.score)
+    evalues = hits.to_arrow()["evalue"].to_pylist()
+    assert evalues == sorted(evalues)  # the scores but for the lengths
+    assert db.search_id("ubq", k=8, align=True).ids == hits.ids[:8]
     assert list(hits.alignments) == [alone[id] for id in hits.ids]
     assert set(hits.ids[:3]) == {"ubq", "ubq2", "planted"}
     planted = hits[hits.ids.index("planted")].metadata
     assert (planted["tstart"], planted["tend"], planted["qstart"], planted["qend"]) == (301, 376, 1, 76)
     cosines = {hit.target: hit.score for hit in db.search_id("ubq", k=99)}
     assert planted["cosine"] == pytest.approx(cosines["planted"])
-    assert hits.to_arrow().column_names[:5] == ["query", "target", "rank", "score", "cosine"]
-    assert [hit.rank for hit in hits] == list(range(1, 9))
+    assert hits.to_arrow().column_names[:7] == ["query", "target", "rank", "score", "evalue", "bits", "cosine"]
+    assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
 
 
 def test_only_the_nearest_are_candidates(db: Database) -> None:

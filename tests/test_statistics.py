@@ -99,6 +99,16 @@ def test_a_share_is_between_0_and_1() -> None:
         GUMBEL.quantile(1)
 
 
+@pytest.mark.parametrize("law", [GUMBEL, Law(20.0)])
+def test_a_law_known_from_few_scores_is_wider(law: Law) -> None:
+    z = np.linspace(-3, 50, 40)
+    few, many = law.log_predicted(z, 10), law.log_predicted(z, 1e9)
+    np.testing.assert_allclose(many, law.log_survival(z), rtol=1e-4)
+    assert (few >= many - 1e-6).all()
+    assert few[-1] > many[-1] / 2
+    assert (np.diff(few) <= 0).all()
+
+
 # The fit
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from protvec.cli import console
-from protvec.cli.fields import ALIGNED, parse
+from protvec.cli.fields import ALIGNED, BY_VECTOR, parse
 from protvec.cli.formats import Format
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -134,7 +134,7 @@ def align(
     sink = Sink(
         format=format, columns=wanted, header=header, output=output, force=force, aligned=True, pairwise=pairwise
     )
-    shown = layout(wanted or list(_DEFAULT), FACTS, FACTS, sides=ALIGNED)
+    shown = layout(wanted or list(_DEFAULT), FACTS, FACTS, sides=ALIGNED - BY_VECTOR)
     named = context.get_parameter_source("db")
     alone = model is not None and (named is None or named.name != "COMMANDLINE")
     queries, targets, how = _embedded(settings, query, target) if alone else _stored(db, settings, query, target)

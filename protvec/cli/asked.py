@@ -57,7 +57,7 @@ class Asked:
         stored = bool(self.id or self.ids)
         return (self.query is not None) + stored + self.all + (self.vectors is not None) + bool(self.like)
 
-    def check(self, *, exclude_self: bool | None, min_score: float | None) -> None:
+    def check(self, *, exclude_self: bool | None, min_score: float | None, evalue: float | None = None) -> None:
         """Refuse options that do not go together.
 
         Raises:
@@ -70,10 +70,12 @@ class Asked:
                 "give a query, --id or --ids, --all or --against, --vectors, --like, or --text: one of them",
                 param_hint="SEQ|FASTA|-",
             )
-        for option, reason in self._useless(exclude_self, min_score):
+        for option, reason in self._useless(exclude_self, min_score, evalue):
             raise typer.BadParameter(reason, param_hint=option)
 
-    def _useless(self, exclude_self: bool | None, min_score: float | None) -> list[tuple[str, str]]:
+    def _useless(
+        self, exclude_self: bool | None, min_score: float | None, evalue: float | None
+    ) -> list[tuple[str, str]]:
         """Options that mean nothing beside the others, and why."""
         sequence, file = self.query is not None, self.vectors is not None
         nobody = exclude_self is not None and (file or self.like or self.only_text)
@@ -89,6 +91,8 @@ class Asked:
             and exclude_self is not None,
             ("--exclude-self", f"has no use with {self.option}, which is no protein of the database"): nobody,
             ("--min-score", "is a cosine: it has no use with --text alone"): self.only_text and min_score is not None,
+            ("--evalue", "is of scores by vector: it has no use with --text alone"): self.only_text
+            and evalue is not None,
             ("--align", f"needs the residues of a query: it has no use with {self.option}"): self.align
             and (file or self.like or self.only_text),
             ("--align", "ranks by alignment, --text by vector and text: choose one"): self.align and self.both,

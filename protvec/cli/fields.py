@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 QUERY, HIT, TARGET = "query", "hit", "target"
-# Of some searches: by vector and text, with an alignment, both of these. Nothing has significance yet.
+# Of some searches: by vector and text, with an alignment, both of these, all but those by text alone.
 BOTH, ALIGNMENT, COSINE, SIGNIFICANCE = "both", "alignment", "cosine", "significance"
-WITH_TEXT, ALIGNED = frozenset({BOTH, COSINE}), frozenset({ALIGNMENT, COSINE})
+BY_VECTOR = frozenset({SIGNIFICANCE})
+WITH_TEXT, ALIGNED = BY_VECTOR | {BOTH, COSINE}, BY_VECTOR | {ALIGNMENT, COSINE}
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,34 @@ FIELDS = (
     Field("cigar", "M for a pair, I for a residue of the query alone, D for one of the target", ALIGNMENT, "cigar"),
     Field("qaln", "aligned part of the query, with gaps", ALIGNMENT, "qaln"),
     Field("taln", "aligned part of the target, with gaps", ALIGNMENT, "taln"),
-    Field("evalue", "hits this good that chance would give", SIGNIFICANCE),
-    Field("bits", "score of the alignment in bits", SIGNIFICANCE, also=("bitscore",)),
+    Field(
+        "evalue", "hits this good that chance would give in this search (docs/statistics.md)", SIGNIFICANCE, "evalue"
+    ),
+    Field("bits", "the score in bits: evalue is 2**-bits times what is searched", SIGNIFICANCE, "bits", ("bitscore",)),
 )
 BY_NAME = {name: each for each in FIELDS for name in (each.name, *each.also)}
-DEFAULT = ("query", "target", "score", "length", "gene", "organism", "description")
+DEFAULT_TEXT = ("query", "target", "score", "length", "gene", "organism", "description")
+DEFAULT = ("query", "target", "score", "evalue", "length", "gene", "organism", "description")
 # With --text beside another query.
-DEFAULT_BOTH = ("query", "target", "score", "evidence", "vrank", "trank", "cosine", "gene", "organism", "description")
+DEFAULT_BOTH = (
+    "query",
+    "target",
+    "score",
+    "evidence",
+    "vrank",
+    "trank",
+    "cosine",
+    "evalue",
+    "gene",
+    "organism",
+    "description",
+)
 # With --align.
 DEFAULT_ALIGNED = (
     "query",
     "target",
+    "evalue",
+    "bits",
     "score",
     "pident",
     "alnlen",
@@ -111,9 +129,8 @@ M8 = (
 
 def help_text() -> str:
     """The columns for ``--help``."""
-    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side not in (ALIGNMENT, SIGNIFICANCE)]
+    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side != ALIGNMENT]
     aligned = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side == ALIGNMENT]
-    waiting = ", ".join(each.name for each in FIELDS if each.side == SIGNIFICANCE)
     return "\n".join(
         [
             "\b",
@@ -122,7 +139,6 @@ def help_text() -> str:
             "  query.NAME, target.NAME: any column of a stored query, or of a target",
             "With --align:",
             *aligned,
-            f"Not yet: {waiting}",
         ]
     )
 
@@ -133,7 +149,7 @@ def markdown() -> str:
 
 
 def _markdown_row(each: Field) -> str:
-    needs = {ALIGNMENT: " (with `--align`)", SIGNIFICANCE: " (not yet)"}.get(each.side, "")
+    needs = " (with `--align`)" if each.side == ALIGNMENT else ""
     return f"| `{each.name}` | {each.about}{needs} | {', '.join(f'`{name}`' for name in each.also)} |"
 
 

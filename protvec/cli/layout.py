@@ -46,6 +46,7 @@ class Answer:
         facts: Columns of the query by name, such as ``length``: those that ``Layout.of_query`` names.
         key: What the query is, so that another search can tell whether it has the same queries.
         how: How the hits were found.
+        chance: What their E-values come from.
         alignments: The alignment of each hit, where there are any.
     """
 
@@ -54,12 +55,13 @@ class Answer:
     facts: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
     how: str = ""
+    chance: str = ""
     alignments: Sequence[Alignment] = ()
 
     @classmethod
     def of(cls, hits: Hits, facts: Mapping[str, Any] | None = None, key: str = "") -> Answer:
         """The hits of one query."""
-        return cls(hits.query, hits, facts or {}, key, str(hits.index), hits.alignments)
+        return cls(hits.query, hits, facts or {}, key, str(hits.index), hits.chance, hits.alignments)
 
 
 @dataclass(frozen=True)
@@ -172,14 +174,11 @@ def check_m8(names: Sequence[str] | None, *, aligned: bool) -> None:
     Raises:
         QueryError: they are asked for; the message says what works.
     """
-    there = [name for name in M8 if _side(name) == HIT or (aligned and _side(name) == ALIGNMENT)]
-    lacking = [name for name in M8 if name not in there]
+    lacking = [name for name in M8 if _side(name) == ALIGNMENT and not aligned]
     if names is None and lacking:
-        needs = "the statistics of scores, which search does not have yet" if aligned else "an alignment (--align)"
-        works = ",".join(there if aligned else (*there, "score"))
         raise QueryError(
-            f"m8 has columns that need {needs}: {', '.join(lacking)}; "
-            f"what works: --format m8 --columns {works} (tabs, no header), or --format tsv"
+            f"m8 has columns that need an alignment (--align): {', '.join(lacking)}; "
+            f"what works: --format m8 --columns query,target,score (tabs, no header), or --format tsv"
         )
 
 
@@ -201,10 +200,7 @@ def _column(name: str, targets: Collection[str], queries: Collection[str], sides
         found = Column(name, TARGET, name)
     there = queries if found.side == QUERY else targets
     if found.side == TARGET and found.source in {each.column for each in FIELDS if each.side in sides}:
-        option = "--align" if ALIGNMENT in sides else "--text"
-        raise FilterError(
-            f"with {option}, {found.source} is what the search says of a hit: rename the database's column"
-        )
+        raise FilterError(f"{found.source} is what this search says of a hit: rename the database's column")
     if found.side == TARGET and found.source in _OF_HITS and found.source in there:
         raise FilterError(
             f"{found.source} is what a search says of a hit, and cannot be printed of a protein: rename the database's "
@@ -221,10 +217,10 @@ _OF_HITS = {each.column for each in FIELDS if each.side == HIT}
 def _unknown(name: str, found: Column, targets: Collection[str], queries: Collection[str]) -> str:
     if found.side == QUERY:
         return f"there is no column {name!r}: of these queries {', '.join(sorted(queries))} are known"
-    names = [*(each for each in BY_NAME if _side(each) != SIGNIFICANCE), *targets]
+    names = [*BY_NAME, *targets]
     hint = "target" if name == "id" else ", ".join(difflib.get_close_matches(name.lower(), names, n=3))
     meant = f" (near: {hint})" if hint else ""
-    fields = ", ".join(each.name for each in FIELDS if each.side not in (ALIGNMENT, SIGNIFICANCE))
+    fields = ", ".join(each.name for each in FIELDS if each.side != ALIGNMENT)
     return f"there is no column {name!r}{meant}; there are {fields}, and of the database {', '.join(targets)}"
 
 
@@ -233,7 +229,5 @@ def _lacking(names: Sequence[str], targets: Collection[str]) -> str:
     hint = f"; the database's own column is {', '.join(own)}" if own else ""
     what = f"the column {names[0]!r} needs" if len(names) == 1 else f"the columns {', '.join(names)} need"
     if any(_side(name) == SIGNIFICANCE for name in names):
-        return (
-            f"{what} the statistics of scores, which search does not have yet: take score, qlen, tlen or others{hint}"
-        )
+        return f"{what} a vector to search with, not --text alone: take score, qlen, tlen or others{hint}"
     return f"{what} an alignment: add --align, or take score, qlen, tlen or others{hint}"

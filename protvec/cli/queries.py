@@ -36,6 +36,7 @@ class Options:
         facts: Columns that have to be known of a query.
         text: Rank by this text too.
         candidates: Rank by alignment, of so many proteins.
+        evalue: The highest E-value.
         scoring: ``raw``, or None for the database's search space.
     """
 
@@ -48,11 +49,12 @@ class Options:
     text: str | None = None
     candidates: int | None = None
     scoring: str | None = None
+    evalue: float | None = None
 
     def of_hits(self) -> dict[str, Any]:
         """Those that every search of ``Database`` by vector takes."""
         given: dict[str, Any] = {"k": self.k, "where": self.where, "min_score": self.min_score}
-        given |= {"columns": list(self.columns), "scoring": self.scoring}
+        given |= {"columns": list(self.columns), "scoring": self.scoring, "evalue": self.evalue}
         if self.text is not None:
             given["text"] = self.text
         return given if self.candidates is None else {**given, "align": True, "candidates": self.candidates}

@@ -11,7 +11,17 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.asked import Asked
-from protvec.cli.fields import ALIGNED, DEFAULT, DEFAULT_ALIGNED, DEFAULT_BOTH, M8, WITH_TEXT, parse
+from protvec.cli.fields import (
+    ALIGNED,
+    BY_VECTOR,
+    DEFAULT,
+    DEFAULT_ALIGNED,
+    DEFAULT_BOTH,
+    DEFAULT_TEXT,
+    M8,
+    WITH_TEXT,
+    parse,
+)
 from protvec.cli.formats import Format
 from protvec.cli.options import (
     DEFAULT_DB,
@@ -151,6 +161,16 @@ def search(
             rich_help_panel=HITS,
         ),
     ] = Scores.auto,
+    evalue: Annotated[
+        float | None,
+        typer.Option(
+            "--evalue",
+            min=0.0,
+            metavar="E",
+            help="Leave out hits above this E-value: of which chance alone would give more in this search.",
+            rich_help_panel=HITS,
+        ),
+    ] = None,
     exclude_self: Annotated[
         bool | None,
         typer.Option(
@@ -188,7 +208,7 @@ def search(
         bool,
         typer.Option(
             "--explain",
-            help="Say how the hits were found: exactly, or by which index with what recall.",
+            help="Say how hits were found, exactly or by which index with what recall, and what E-values come from.",
             rich_help_panel=HITS,
         ),
     ] = False,
@@ -250,7 +270,7 @@ def search(
         query_where,
         align,
     )
-    asked.check(exclude_self=exclude_self, min_score=min_score)
+    asked.check(exclude_self=exclude_self, min_score=min_score, evalue=evalue)
     for option, given in (("--candidates", candidates is not None), ("--pairwise", pairwise)):
         if given and not align:
             raise typer.BadParameter("is for --align", param_hint=option)
@@ -292,6 +312,7 @@ def search(
         text=text if asked.both else None,
         candidates=(candidates or CANDIDATES) if align else None,
         scoring="raw" if scoring is Scores.raw else None,
+        evalue=evalue,
     )
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
@@ -308,7 +329,9 @@ def _usual(asked: Asked) -> tuple[tuple[str, ...], frozenset[str]]:
     """The columns of hits where none are named, and the sides of fields that the search has."""
     if asked.align:
         return DEFAULT_ALIGNED, ALIGNED
-    return (DEFAULT_BOTH, WITH_TEXT) if asked.both else (DEFAULT, frozenset())
+    if asked.only_text:
+        return DEFAULT_TEXT, frozenset()
+    return (DEFAULT_BOTH, WITH_TEXT) if asked.both else (DEFAULT, BY_VECTOR)
 
 
 def _identity(
@@ -328,6 +351,7 @@ def _identity(
         "k": options.k,
         "where": options.where,
         "min-score": options.min_score,
+        "evalue": options.evalue,
         "text": asked.text,
         "candidates": options.candidates,
         "scoring": options.scoring,
@@ -380,4 +404,6 @@ def _watched(
             raise QueryError(f"no protein of {searched.path} meets {where!r}: there is nothing to search")
         if explain and answer.how != said:
             console.note(said := answer.how)
+        if explain and answer.chance and not number:  # those of others are fitted alike
+            console.note(answer.chance)
         yield answer

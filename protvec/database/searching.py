@@ -36,6 +36,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
@@ -50,6 +51,7 @@ class Searching(Looking):
             k: How many hits at most.
             where: SQL condition on the metadata, such as ``"organism = 'Zea mays' AND length < 500"``.
             min_score: Leave out hits below this cosine.
+            evalue: Leave out hits above this E-value: chance alone would give more hits as good in this search.
             exclude_self: Leave out the query itself: the protein of its id or, for a bare sequence, of its sequence.
             columns: Metadata columns of the hits; by default length, gene, organism and description.
             text: Rank by this text too, as ``search_text`` would, by reciprocal ranks; every hit then says which
@@ -70,6 +72,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             exclude_self=exclude_self,
             columns=columns,
             scoring=scoring,
@@ -86,6 +89,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
@@ -99,6 +103,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             columns=columns,
             scoring=scoring,
             text=text,
@@ -136,6 +141,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
@@ -153,6 +159,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             exclude_self=exclude_self,
             columns=columns,
             scoring=scoring,
@@ -170,6 +177,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         exclude_self: bool = False,
         columns: Sequence[str] | None = None,
         text: str | None = None,
@@ -185,6 +193,7 @@ class Searching(Looking):
             k: As for ``search``, like the rest.
             where: A condition on the hits.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             exclude_self: Leave the protein of the query's id out of its hits.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
@@ -203,6 +212,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             columns=columns,
             scoring=scoring,
             text=text,
@@ -220,6 +230,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
         scoring: str | None = None,
@@ -232,6 +243,7 @@ class Searching(Looking):
             k: As for ``search``, like the rest.
             where: A condition.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
             scoring: As for ``search``.
@@ -240,7 +252,14 @@ class Searching(Looking):
             QueryError: the vector has another length, or is zero or not finite.
         """
         wanted = nearest.check(
-            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+            self.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            evalue=evalue,
+            columns=columns,
+            scoring=scoring,
+            text=text,
         )
         return nearest.search_vector(self.store, vector, wanted, query=query)
 
@@ -252,6 +271,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
         scoring: str | None = None,
@@ -265,6 +285,7 @@ class Searching(Looking):
             k: As for ``search``, like the rest.
             where: A condition.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
             scoring: As for ``search``.
@@ -275,7 +296,14 @@ class Searching(Looking):
                 than vectors.
         """
         wanted = nearest.check(
-            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+            self.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            evalue=evalue,
+            columns=columns,
+            scoring=scoring,
+            text=text,
         )
         return nearest.search_stream(self.store, vectors, wanted, names=names, exclude=exclude)
 
@@ -287,6 +315,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         columns: Sequence[str] | None = None,
         text: str | None = None,
         scoring: str | None = None,
@@ -302,6 +331,7 @@ class Searching(Looking):
             k: As for ``search``, like the rest.
             where: A condition.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             columns: Metadata columns of the hits.
             text: Rank by this text too.
             scoring: As for ``search``.
@@ -311,7 +341,14 @@ class Searching(Looking):
             QueryError: there is no id, one is named twice, or the vectors cancel one another out.
         """
         wanted = nearest.check(
-            self.store, k=k, where=where, min_score=min_score, columns=columns, scoring=scoring, text=text
+            self.store,
+            k=k,
+            where=where,
+            min_score=min_score,
+            evalue=evalue,
+            columns=columns,
+            scoring=scoring,
+            text=text,
         )
         return search_like(self.store, ids, unlike, wanted)
 
@@ -343,6 +380,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         columns: Sequence[str] | None = None,
         scoring: str | None = None,
         include_self: bool = False,
@@ -359,6 +397,7 @@ class Searching(Looking):
             k: As for ``search``, like the next three.
             where: A condition on the hits.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             columns: Metadata columns of the hits.
             scoring: As for ``search``.
             include_self: Let a protein be among its own hits.
@@ -376,6 +415,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             columns=columns,
             scoring=scoring,
             align=align,
@@ -393,6 +433,7 @@ class Searching(Looking):
         k: int = 10,
         where: str | None = None,
         min_score: float | None = None,
+        evalue: float | None = None,
         columns: Sequence[str] | None = None,
         scoring: str | None = None,
         query_where: str | None = None,
@@ -407,6 +448,7 @@ class Searching(Looking):
             k: As for ``search``, like the next three.
             where: A condition on the hits: on proteins of ``other``.
             min_score: The lowest cosine.
+            evalue: The highest E-value.
             columns: Metadata columns of the hits.
             scoring: As for ``search``.
             query_where: A condition on the proteins of this database that are queries.
@@ -424,6 +466,7 @@ class Searching(Looking):
             k=k,
             where=where,
             min_score=min_score,
+            evalue=evalue,
             columns=columns,
             scoring=scoring,
             align=align,

@@ -10,6 +10,7 @@ import numpy as np
 
 from protvec.align import Chain, align_many, score_many
 from protvec.search.aligning import ALIGNED
+from protvec.search.chance import of_alignments
 from protvec.search.hits import Hits
 from protvec.search.nearest import search_vector
 
@@ -84,26 +85,36 @@ def search_stored(
 def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
     """The proteins that align best with a query, of those whose vectors are nearest to its vector.
 
-    Proteins of which nothing can be aligned are no hits. Equal scores are in the order of the cosines, then of the ids.
+    They are in the order of their E-values, which is that of the scores but for the lengths of the proteins; equal ones
+    in the order of the cosines, then of the ids. Proteins of which nothing can be aligned are no hits.
 
     Args:
         store: The database.
         asked: The query.
         wanted: What to find, with ``align``.
     """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
     how = wanted.align
     assert how is not None
     view = store.pinned()
     brought = tuple(dict.fromkeys((*wanted.columns, "digest", "sequence")))
-    candidates = replace(wanted, k=max(wanted.k, how.candidates), columns=brought, align=None)
+    candidates = replace(wanted, k=max(wanted.k, how.candidates), columns=brought, align=None, evalue=None)
     near = search_vector(view, asked.vector, candidates, query=asked.name, exclude=asked.exclude)
     table = near.to_arrow()
     scores = _scores(view, asked.chain, table, how)
-    order = np.argsort(-scores, kind="stable")  # the table is in the order of the cosines, and equal ones of the ids
-    order = order[scores[order] > 0][: wanted.k]
-    rows = table.take(order)
+    chance = of_alignments(view, asked.chain, how, among=wanted.among)
+    bits = chance.bits(scores.astype(np.float64), pc.utf8_length(table["sequence"]).to_numpy())
+    order = np.argsort(-bits, kind="stable")  # the table is in the order of the cosines, and equal ones of the ids
+    evalues = chance.evalues(bits)
+    good = (scores > 0) & (evalues <= (np.inf if wanted.evalue is None else wanted.evalue))
+    order = order[good[order]][: wanted.k]
+    rows = table.take(order).drop_columns(["evalue", "bits"])
+    rows = rows.append_column("evalue", pa.array(evalues[order])).append_column("bits", pa.array(bits[order]))
     found = align_many(asked.chain, _chains(view, rows), how.scoring, threads=how.threads)
-    return Hits(asked.name, table_of(rows, found, wanted.columns), near.index, found)
+    said = chance.explained(0)
+    return Hits(asked.name, table_of(rows, found, wanted.columns), near.index, found, chance=said)
 
 
 def _scores(view: Reader, query: Chain, table: pa.Table, how: Aligning) -> NDArray[np.float32]:
@@ -136,6 +147,7 @@ def table_of(rows: pa.Table, found: list[Alignment], columns: Iterable[str]) -> 
         "target": rows["target"],
         "rank": pa.array(range(1, len(found) + 1), pa.int32()),
         "score": pa.array([each.score for each in found], pa.float64()),
+        **{name: rows[name] for name in ("evalue", "bits") if name in rows.column_names},
         "cosine": rows["score"],
     }
     values |= {name: pa.array(map(of, found), kinds[name]) for name, of in ALIGNED.items()}

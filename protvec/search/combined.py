@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from protvec.search.chance import of_vectors
 from protvec.search.hits import EVIDENCE, Hits
+from protvec.statistics import fisher
 from protvec.store import IndexUse, cosines, matrix_of
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import ArrayLike, NDArray
 
+    from protvec.search.chance import Chance
     from protvec.search.nearest import Wanted
     from protvec.store import Found
     from protvec.store.reader import Reader
@@ -93,8 +96,13 @@ def search_both(
         _fused(_part(near, end - count, count), matching, query, wanted, left_out)
         for end, count, query, left_out in zip(ends, near.counts, queries, exclude, strict=True)
     ]
-    about = _columns_of(view, fused, wanted.columns)
-    return [Hits(name, _table(name, each, about), near.how) for name, each in zip(names, fused, strict=True)]
+    about = _columns_of(view, fused, [*dict.fromkeys([*wanted.columns, "length"])])
+    chance = of_vectors(view, queries, among=wanted.among, scoring=wanted.scoring)
+    hits = []
+    for number, (name, each) in enumerate(zip(names, fused, strict=True)):
+        table = _table(name, each, about, wanted, chance.of(number))
+        hits.append(Hits(name, table, near.how, chance=chance.explained(number)))
+    return hits
 
 
 def _matching(view: Reader, text: str, wanted: Wanted, depth: int) -> Matching:
@@ -195,21 +203,28 @@ def _columns_of(view: Reader, fused: list[list[_Fused]], columns: Sequence[str])
     return view.get(ids, columns=["id", *columns])
 
 
-def _table(name: str, hits: list[_Fused], about: pa.Table) -> pa.Table:
+def _table(name: str, hits: list[_Fused], about: pa.Table, wanted: Wanted, chance: Chance) -> pa.Table:
     import pyarrow as pa
     import pyarrow.compute as pc
 
     ids = pa.array([each.id for each in hits], pa.string())
+    rows = about.take(pc.index_in(ids, about["id"].combine_chunks()))
+    cosines = np.array([each.cosine for each in hits], np.float64)
+    bits = chance.bits(fisher(cosines), rows["length"].to_numpy())
+    evalues = chance.evalues(bits)
     values = {
         "query": pa.array([name] * len(hits), pa.string()),
         "target": ids,
-        "rank": pa.array(range(1, len(hits) + 1), pa.int32()),
         "score": pa.array([each.score for each in hits], pa.float64()),
+        "evalue": pa.array(evalues, pa.float64()),
+        "bits": pa.array(bits, pa.float64()),
         "evidence": pa.array([each.evidence for each in hits], pa.string()),
         "vector_rank": pa.array([each.vector_rank for each in hits], pa.int32()),
         "text_rank": pa.array([each.text_rank for each in hits], pa.int32()),
-        "cosine": pa.array([each.cosine for each in hits], pa.float64()),
+        "cosine": pa.array(cosines, pa.float64()),
     }
     assert set(EVIDENCE) < values.keys()
-    rows = about.take(pc.index_in(ids, about["id"].combine_chunks())).drop_columns(["id"])
-    return pa.table(values | {name: rows[name] for name in rows.column_names})
+    table = pa.table(values | {column: rows[column] for column in wanted.columns})
+    if wanted.evalue is not None:
+        table = table.filter(pa.array(evalues <= wanted.evalue))
+    return table.add_column(2, "rank", pa.array(range(1, table.num_rows + 1), pa.int32()))

@@ -31,6 +31,9 @@ class Hit:
         score: What the hits are ranked by; higher is better. By vector the cosine of the two vectors, -1 to 1; by
             text the match, of no upper bound; by both the sum of reciprocal ranks; of a search that aligns the score
             of the alignment.
+        evalue: How many unrelated proteins chance would give a score this good in this search; None of a search by
+            text alone.
+        bits: The score in bits, whatever the database: the E-value is 2**-bits times the sequences searched.
         metadata: The protein's other columns by name, as far as they were asked for. Of a search by vector and text
             also ``evidence``, which is ``vector``, ``text`` or ``both``, ``vector_rank`` and ``text_rank``, the places
             in the two rankings, and ``cosine``. Of one that aligns ``cosine`` and what docs/alignment.md lists, such
@@ -41,6 +44,8 @@ class Hit:
     target: str
     rank: int
     score: float
+    evalue: float | None = None
+    bits: float | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,6 +55,8 @@ class Hit:
             "target": self.target,
             "rank": self.rank,
             "score": self.score,
+            "evalue": self.evalue,
+            "bits": self.bits,
             **self.metadata,
         }
 
@@ -60,12 +67,22 @@ class Hits(Listing[Hit]):
     Attributes:
         query: Name of the query.
         alignments: The alignment of each hit, of a search that aligns; else none.
+        chance: What its E-values were fitted on, in words; empty where it has none.
     """
 
-    def __init__(self, query: str, table: pa.Table, index: IndexUse, alignments: Sequence[Alignment] = ()) -> None:
+    def __init__(
+        self,
+        query: str,
+        table: pa.Table,
+        index: IndexUse,
+        alignments: Sequence[Alignment] = (),
+        *,
+        chance: str = "",
+    ) -> None:
         super().__init__(table)
         self.query = query
         self.alignments = tuple(alignments)
+        self.chance = chance
         self._how = index
 
     @property
@@ -86,7 +103,8 @@ class Hits(Listing[Hit]):
         return scores
 
     def _row(self, values: dict[str, Any]) -> Hit:
-        return Hit(values.pop("query"), values.pop("target"), values.pop("rank"), values.pop("score"), values)
+        query, target, rank, score = (values.pop(name) for name in ("query", "target", "rank", "score"))
+        return Hit(query, target, rank, score, values.pop("evalue", None), values.pop("bits", None), values)
 
     def __repr__(self) -> str:
         best = f", best {self[0].target} {self[0].score:.4f}" if len(self) else ""

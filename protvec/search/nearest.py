@@ -10,9 +10,11 @@ import numpy as np
 
 from protvec.errors import FilterError, QueryError
 from protvec.search.aligning import CANDIDATES, OF_ALIGNED, aligning
+from protvec.search.chance import check_evalue, of_vectors
 from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
-from protvec.store import both
+from protvec.statistics import fisher
+from protvec.store import both, query_matrix
 from protvec.store.text import parse_text
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from protvec.align import Scoring
     from protvec.search.aligning import Aligning
+    from protvec.search.chance import Chance
     from protvec.search.combined import Matching
     from protvec.store import Store
     from protvec.store.reader import Reader
@@ -31,7 +34,7 @@ _T = TypeVar("_T")
 
 DEFAULT_K = 10
 DEFAULT_COLUMNS = ("length", "gene", "organism", "description")
-LEADING_COLUMNS = ("query", "target", "rank", "score")
+LEADING_COLUMNS = ("query", "target", "rank", "score", "evalue", "bits")
 # Vectors that are compared at once.
 BLOCK = 256
 
@@ -47,6 +50,9 @@ class Wanted:
         columns: Metadata columns of the hits, without those that every hit has.
         text: Rank by this text too.
         align: Rank by alignment, so.
+        evalue: Leave out hits with a higher E-value.
+        among: The condition of the proteins that are searched, which E-values count hits among: ``where`` without what
+            leaves out the query itself.
         rankings: Those by the text, by version, condition and depth: it is the same for many queries.
         scoring: ``raw`` for cosines of the mean vectors themselves; None for those of the database's search space.
     """
@@ -57,6 +63,8 @@ class Wanted:
     columns: tuple[str, ...]
     text: str | None = None
     align: Aligning | None = None
+    evalue: float | None = None
+    among: str | None = None
     rankings: dict[tuple[int, str | None, int], Matching] = field(default_factory=dict, compare=False, repr=False)
     scoring: str | None = None
 
@@ -76,6 +84,7 @@ def check(
     align: bool | Scoring = False,
     candidates: int = CANDIDATES,
     threads: int | None = None,
+    evalue: float | None = None,
     scoring: str | None = None,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
@@ -87,6 +96,7 @@ def check(
     if k < 1:
         raise QueryError(f"k is {k}; it must be at least 1")
     check_min_score(min_score)
+    check_evalue(evalue)
     if scoring not in (None, "raw"):
         raise QueryError(f"scoring {scoring!r}: leave it out for the search space of the database, or take raw")
     if where is not None:
@@ -103,7 +113,17 @@ def check(
         if name not in there and name not in leading:
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
     kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
-    return Wanted(k=k, where=where, min_score=min_score, columns=kept, text=text, align=how, scoring=scoring)
+    return Wanted(
+        k=k,
+        where=where,
+        min_score=min_score,
+        columns=kept,
+        text=text,
+        align=how,
+        scoring=scoring,
+        evalue=evalue,
+        among=where,
+    )
 
 
 def check_min_score(min_score: float | None) -> None:
@@ -168,30 +188,59 @@ def search_block(
         left_out = [None] * len(names) if exclude is None else exclude
         return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out, projected=projected)
     leave_out = exclude is not None and any(each is not None for each in exclude)
+    queries = _projected(store, vectors, wanted, projected)
     found = store.find(
-        vectors,
+        queries,
         k=wanted.k + leave_out,
         where=wanted.where,
-        columns=wanted.columns,
+        columns=list(dict.fromkeys([*wanted.columns, "length"])),
         scoring=wanted.scoring,
-        projected=projected,
+        projected=True,
     )
-    table = found.table.select(["id", *wanted.columns, "score"])
     query = np.repeat(np.arange(len(names)), found.counts)
+    chance = of_vectors(store, queries, among=wanted.among, scoring=wanted.scoring)
+    table = _with_chance(found.table, chance, query)
     keep = np.ones(len(query), bool)
     if leave_out:
         keep &= ~_are(table["id"], exclude or (), query)
         keep &= _ranks(query, keep) <= wanted.k
     if wanted.min_score is not None:
         keep &= table["score"].to_numpy() >= wanted.min_score
+    if wanted.evalue is not None:
+        keep &= table["evalue"].to_numpy() <= wanted.evalue
     if not keep.all():
         table, query = table.filter(keep), query[keep]
     whole = _as_hits(table, names, query, wanted.columns)
     ends = np.searchsorted(query, np.arange(len(names) + 1)).tolist()
     return [
-        Hits(name, whole.slice(start, stop - start), found.how)
-        for name, start, stop in zip(names, ends, ends[1:], strict=False)
+        Hits(name, whole.slice(start, stop - start), found.how, chance=chance.explained(number))
+        for number, (name, start, stop) in enumerate(zip(names, ends, ends[1:], strict=False))
     ]
+
+
+def _projected(
+    store: Reader, vectors: ArrayLike | Sequence[ArrayLike], wanted: Wanted, projected: bool
+) -> NDArray[np.float32]:
+    """The queries in the search space.
+
+    Raises:
+        QueryError: one cannot be used.
+    """
+    queries = query_matrix(vectors, store.space.dimension)
+    return queries if projected else store.project(queries, scoring=wanted.scoring)
+
+
+def _with_chance(table: pa.Table, chance: Chance, query: NDArray[np.int64]) -> pa.Table:
+    """The hits of several queries with their E-values and bits."""
+    import pyarrow as pa
+
+    lengths = table["length"].to_numpy()
+    bits = chance.bits(fisher(table["score"].to_numpy()), lengths, query)
+    both = {"evalue": chance.evalues(bits), "bits": bits}
+    table = table.drop_columns([name for name in both if name in table.column_names])
+    for name, values in both.items():
+        table = table.append_column(name, pa.array(values))
+    return table
 
 
 def search_stream(
@@ -267,5 +316,7 @@ def _as_hits(table: pa.Table, names: Sequence[str], query: NDArray[np.int64], co
         "target": table["id"],
         "rank": pa.array(_ranks(query, everyone), pa.int32()),
         "score": table["score"],
+        "evalue": table["evalue"],
+        "bits": table["bits"],
     }
     return pa.table(leading | {name: table[name] for name in columns})

@@ -9,7 +9,24 @@ from __future__ import annotations
 
 from protvec.statistics.calibrating import fit_prior, fit_tail
 from protvec.statistics.law import GUMBEL, Law, Tail
-from protvec.statistics.null import Null, fit_many
+from protvec.statistics.null import Null, fit_many, log_p
 from protvec.statistics.prior import Prior, log_length
+from protvec.statistics.shipped import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher
 
-__all__ = ["GUMBEL", "Law", "Null", "Prior", "Tail", "fit_many", "fit_prior", "fit_tail", "log_length"]
+__all__ = [
+    "ANY_ALIGNMENT",
+    "COSINE_ALIGNMENT",
+    "GUMBEL",
+    "Z_ALIGNMENT",
+    "Law",
+    "Null",
+    "Prior",
+    "Tail",
+    "cosine_prior",
+    "fisher",
+    "fit_many",
+    "fit_prior",
+    "fit_tail",
+    "log_length",
+    "log_p",
+]

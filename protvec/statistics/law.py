@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _PRECISE = 1e-12  # relative, where a series is cut
 _TERMS = 2000
+_NEARLY_NORMAL = 3.0  # shapes from here on
 _LOWEST, _HIGHEST = -40.0, 600.0  # in standard units, so that nothing overflows
 
 
@@ -120,6 +121,23 @@ class Law:
             return log
         both: NDArray[np.float64] = np.logaddexp(log, self.tail.log_survival(z))
         return np.minimum(both, 0.0)
+
+    def log_predicted(self, z: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
+        """The same where the scale was fitted on so many scores: averaged over what these leave open.
+
+        A normal law becomes Student's so, and an exponential tail Lomax's; between, the nearer of the two is taken.
+
+        Args:
+            z: Standard scores.
+            known: How many scores each was fitted on, with what the prior weighs; above 0.
+        """
+        z, known = np.asarray(z, np.float64), np.asarray(known, np.float64)
+        above = np.maximum(z, 0.0)
+        if self.shape < _NEARLY_NORMAL:
+            careful = known * np.log1p(above / known)
+        else:
+            careful = np.sqrt(known * np.log1p(above**2 / known))
+        return self.log_survival(np.where(z > 0, careful, z))
 
     def log_body(self, z: ArrayLike) -> NDArray[np.float64]:
         """The same of the body alone, by the series of the incomplete gamma function.

@@ -26,6 +26,7 @@ _DOUBTED = 0.5
 # A score that chance gives this rarely in the whole sample is a homologue's, and left out.
 _FOREIGN = 0.02
 _ROUNDS = 6
+_MANY = 1e9  # scores, of which more change nothing
 _FEW = 20  # scores, of which quantiles say little
 
 
@@ -44,6 +45,7 @@ class Null:
         spread: How the width rises with the log length, on a log scale.
         scores: How many it was fitted on; 0 where all of it is prior.
         left_out: How many scores of the sample were left out as those of homologues.
+        known: How many scores the scale is known as well as from: these, and what the prior weighs.
     """
 
     law: Law
@@ -53,6 +55,7 @@ class Null:
     spread: float = 0.0
     scores: int = 0
     left_out: int = 0
+    known: float = math.inf
 
     @classmethod
     def fit(cls, scores: ArrayLike, lengths: ArrayLike, *, query_length: int, prior: Prior) -> Null:
@@ -68,7 +71,7 @@ class Null:
 
     def log_p(self, score: ArrayLike, length: ArrayLike) -> NDArray[np.float64]:
         """Natural logarithm of the probability that an unrelated target of this length has this score or more."""
-        return self.law.log_survival(self.standard(score, length))
+        return log_p([self], score, length)
 
     def evalue(self, score: ArrayLike, length: ArrayLike, n: float) -> NDArray[np.float64]:
         """How many of n unrelated targets have a score this good, each measured by its length: at most n.
@@ -85,6 +88,26 @@ class Null:
         """The score in bits, which do not depend on how much was searched: E is ``n * 2**-bits``."""
         bits: NDArray[np.float64] = -self.log_p(score, length) / math.log(2)
         return bits
+
+
+def log_p(
+    nulls: Sequence[Null], score: ArrayLike, length: ArrayLike, query: NDArray[np.int64] | None = None
+) -> NDArray[np.float64]:
+    """As ``Null.log_p``, for targets of several queries at once.
+
+    Args:
+        nulls: Of queries that were fitted together: of one law.
+        score: ndarray of any shape.
+        length: Residues of the targets.
+        query: Which of the queries each is of; None for the first.
+    """
+    at = 0 if query is None else query
+    place, slope, scale, known = (
+        np.array([getattr(null, name) for null in nulls])[at] for name in ("place", "slope", "scale", "known")
+    )
+    x = log_length(length)
+    z = (np.asarray(score, np.float64) - place - slope * x) / (scale * np.exp(nulls[0].spread * x))
+    return nulls[0].law.log_predicted(z, np.minimum(known, _MANY))
 
 
 def fit_many(
@@ -122,7 +145,10 @@ def fit_many(
         if not len(active):
             break
     columns = zip(*line, there.sum(axis=1) - foreign.sum(axis=1), foreign.sum(axis=1), strict=True)
-    return [Null(prior.law, float(a), float(b), float(s), prior.spread, int(m), int(f)) for a, b, s, m, f in columns]
+    return [
+        Null(prior.law, float(a), float(b), float(s), prior.spread, int(m), int(f), int(m) + prior.weights[2])
+        for a, b, s, m, f in columns
+    ]
 
 
 def foreign_from(law: Law, number: int) -> float:

@@ -14,7 +14,7 @@ from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue,
 from protvec.store.columns import kind_of
 from protvec.store.digest import digest, vector_digest
 from protvec.store.entries import Changed, InputFile, LogEntry, Skipped
-from protvec.store.exact import cosines
+from protvec.store.exact import cosines, query_matrix
 from protvec.store.filters import both, quote
 from protvec.store.index import IndexInfo
 from protvec.store.ledger import Ledger
@@ -22,6 +22,7 @@ from protvec.store.location import free_bytes
 from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer
 from protvec.store.rows import Stored
+from protvec.store.sampling import Sample
 from protvec.store.schema import (
     METADATA_COLUMNS,
     PROTEIN_COLUMNS,
@@ -56,6 +57,7 @@ __all__ = [
     "LogEntry",
     "ProteinRow",
     "Residues",
+    "Sample",
     "Scoring",
     "Skipped",
     "Snapshot",
@@ -72,6 +74,7 @@ __all__ = [
     "matrix_of",
     "mean_slack",
     "protein_table",
+    "query_matrix",
     "quote",
     "vector_digest",
 ]

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from protvec.errors import ProteinNotFoundError
 from protvec.store.columns import check_name, user_columns
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
+from protvec.store.made import Made
 from protvec.store.near import near_ids
+from protvec.store.sampling import sample
 from protvec.store.schema import matrix_of
 from protvec.store.scoring.record import plain_names
 from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Sequence
+    from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 
     import numpy as np
     import pyarrow as pa
     from lance import LanceDataset
     from numpy.typing import NDArray
+
+    from protvec.store.location import Location
+    from protvec.store.sampling import Sample
+    from protvec.store.schema import Description
+    from protvec.store.view import Handles
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,27 @@ class Known:
 
 class ProteinReader(View):
     """What can be read of ``proteins``."""
+
+    def __init__(
+        self, location: Location, description: Description, handles: Handles, *, seconds: float, at: str | None = None
+    ) -> None:
+        """As ``View``."""
+        super().__init__(location, description, handles, seconds=seconds, at=at)
+        self._made = Made()
+
+    def of_version(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What is made of ``proteins`` as they are now: once, for every view of this version.
+
+        Args:
+            key: What it is.
+            make: Makes it; it is never changed.
+        """
+        return self._made.get(int(self._current()[0].version), key, make)
+
+    def sample(self, number: int) -> Sample:
+        """So many of the distinct sequences, or all: the same ones as long as the proteins are the same."""
+        handle, _ = self._current()
+        return self.of_version(("sample", number), lambda: sample(handle, number))
 
     @property
     def columns(self) -> list[str]:

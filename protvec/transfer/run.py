@@ -104,7 +104,10 @@ class Transfer:
                 raise QueryError("these hits have no E-values: leave out --evalue, or search with alignment")
             too_far = limit is not None and chance is not None and chance > limit
             if labels and not too_far and (without is None or row["digest"] != without):
-                near = similarity(row.get("cosine", row["score"]), chance)  # the score may be of an alignment
+                # The score may be of an alignment. An E-value says how far to trust that; of a vector alone the cosine
+                # does, as in goPredSim: it ranks neighbours where none is beyond chance.
+                aligned = evidence["identity"] is not None
+                near = similarity(row.get("cosine", row["score"]), chance if aligned else None)
                 found.append(Neighbour(row["target"], labels, near, {"score": row["score"], **evidence}))
         return found[: self.options.k]
 

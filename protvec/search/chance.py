@@ -1,0 +1,168 @@
+"""What chance gives: E-values and bits of hits, from scores of the query with a sample of the database.
+
+The sample is of distinct sequences, the same for the same database; nobody says which of them are related to the
+query. See docs/statistics.md.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.align import Chain, Scoring, score_many
+from protvec.errors import QueryError
+from protvec.statistics import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher, fit_many, log_p
+from protvec.store import matrix_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from protvec.search.aligning import Aligning
+    from protvec.statistics import Null
+    from protvec.store import Sample
+    from protvec.store.reader import Reader
+
+# Distinct sequences whose vectors a query is compared with, and with which it is aligned.
+COMPARED, ALIGNED = 512, 64
+# As many are aligned where nothing is known of such scores before.
+_ALIGNED_UNKNOWN = 200
+# What is known of the scores of alignments, by how they are scored.
+PRIORS = {
+    Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5): COSINE_ALIGNMENT,
+    Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0): Z_ALIGNMENT,
+}
+# Cosines above this are of the query itself, or of what cannot be told from it.
+_ITSELF = 1 - 1e-6
+_DECIMALS = 4
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What unrelated proteins score, for each of several queries.
+
+    Attributes:
+        nulls: One for each.
+        sequences: Distinct sequences that are searched, which E-values count hits among.
+        what: What is scored.
+    """
+
+    nulls: Sequence[Null]
+    sequences: float
+    what: str
+
+    def bits(
+        self, scores: NDArray[np.float64], lengths: ArrayLike, query: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Scores in bits, to four decimals: to less than the last digits of sums that depend on their order.
+
+        Args:
+            scores: ndarray, shape=(H,): of hits of all the queries.
+            lengths: H numbers of residues, of the proteins.
+            query: ndarray, shape=(H,): which query each is of; None where there is one.
+        """
+        p = log_p(self.nulls, scores, lengths, query)
+        bits: NDArray[np.float64] = np.round(-p / math.log(2), _DECIMALS)
+        return bits + 0.0  # no -0
+
+    def of(self, query: int) -> Chance:
+        """That of one query."""
+        return Chance([self.nulls[query]], self.sequences, self.what)
+
+    def evalues(self, bits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """E-values of scores in bits."""
+        evalues: NDArray[np.float64] = self.sequences * np.exp2(-bits)
+        return evalues
+
+    def explained(self, query: int) -> str:
+        """Which null a query has, in a line."""
+        null = self.nulls[query]
+        among = f"E-values: hits expected by chance among {self.sequences:,.0f} distinct sequences"
+        if not null.scores:
+            return f"{among}; null: prior alone, as there is nothing to fit it on"
+        left = f", {null.left_out:,} left out as homologues'" if null.left_out else ""
+        return f"{among}; null: fitted on this query's {self.what} with {null.scores:,} of them{left}, and a prior"
+
+
+def check_evalue(evalue: float | None) -> None:
+    """Refuse a highest E-value that no hit can have.
+
+    Raises:
+        QueryError: it is below 0, or no number.
+    """
+    if evalue is not None and not evalue >= 0:
+        raise QueryError(f"the highest E-value is {evalue:g}; it must be a number, 0 at the least")
+
+
+def of_vectors(view: Reader, projected: NDArray[np.float32], *, among: str | None, scoring: str | None) -> Chance:
+    """What cosines of unrelated proteins are.
+
+    Args:
+        view: The database that is searched.
+        projected: ndarray, shape=(N, D): queries in its search space.
+        among: The condition that the searched proteins meet.
+        scoring: As for ``Store.find``.
+    """
+    sample, vectors = view.sample(COMPARED), _vectors(view, scoring)
+    wide = projected.astype(np.float64)
+    # Rounded, as the last digits of a product depend on the queries beside one.
+    cosines = (wide / np.linalg.norm(wide, axis=1, keepdims=True) @ vectors.T).astype(np.float32)
+    scores = np.where(cosines > _ITSELF, np.nan, fisher(cosines))
+    kind = "raw" if scoring == "raw" else view.scoring.kind
+    prior = cosine_prior(kind, projected.shape[1])
+    lengths = sample.table["length"].to_numpy()
+    nulls = fit_many(scores, lengths, query_lengths=[200] * len(projected), prior=prior)
+    return Chance(nulls, _sequences(view, among), "cosines")
+
+
+def of_alignments(view: Reader, query: Chain, how: Aligning, *, among: str | None) -> Chance:
+    """What scores of alignments with unrelated proteins are: proteins at random, not those with the nearest vectors.
+
+    Args:
+        view: The database that is searched.
+        query: The query.
+        how: How hits are aligned.
+        among: The condition that the searched proteins meet.
+    """
+    prior = PRIORS.get(how.scoring, ANY_ALIGNMENT)
+    sample = view.sample(_ALIGNED_UNKNOWN if prior is ANY_ALIGNMENT else ALIGNED)
+    chains = view.of_version(("chains", sample.table.num_rows), lambda: _chains(view, sample))
+    others = [chain for chain in chains if chain.sequence != query.sequence]
+    scores = score_many(query, others, how.scoring, threads=how.threads).astype(np.float64)
+    lengths = [len(chain) for chain in others]
+    nulls = fit_many(scores[None], lengths, query_lengths=[len(query)], prior=prior)
+    return Chance(nulls, _sequences(view, among), "alignment scores")
+
+
+def _vectors(view: Reader, scoring: str | None) -> NDArray[np.float64]:
+    """The sample's vectors in the search space, each of length 1: ndarray, shape=(M, D)."""
+
+    def made() -> NDArray[np.float64]:
+        table = view.sample(COMPARED).table
+        if not table.num_rows:
+            return np.zeros((0, view.space.dimension))
+        vectors = view.project(matrix_of(table["vector"]), scoring=scoring).astype(np.float64)
+        unit: NDArray[np.float64] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
+
+    return view.of_version(("vectors", scoring), made)
+
+
+def _chains(view: Reader, sample: Sample) -> list[Chain]:
+    digests = sample.table["digest"].to_pylist()
+    arrays = view.arrays(digests)
+    sequences = sample.table["sequence"].to_pylist()
+    return [Chain(sequence, arrays[digest]) for sequence, digest in zip(sequences, digests, strict=True)]
+
+
+def _sequences(view: Reader, among: str | None) -> float:
+    """Distinct sequences among the proteins that meet a condition, if they are as often the same as all are."""
+    sample = view.sample(COMPARED)
+    if among is None:
+        return sample.sequences
+    count = view.of_version(("count", among), lambda: view.count(among))
+    return count * sample.sequences / max(sample.proteins, 1)

@@ -72,7 +72,7 @@ class ProteinReader(View):
     @property
     def columns(self) -> list[str]:
         """Names of the columns of ``proteins``."""
-        return plain_names(self._current()[0].schema)
+        return plain_names(self._schema_of(self._current()[0]))
 
     @property
     def schema(self) -> pa.Schema:

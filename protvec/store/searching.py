@@ -188,7 +188,7 @@ class Searching(ProteinReader):
         """Which vectors of a version are compared."""
         if scoring not in (None, "raw"):
             raise QueryError(f"scoring {scoring!r}: leave it out for the search space of the database, or take raw")
-        now = RAW if scoring == "raw" else scoring_of(handle.schema)
+        now = RAW if scoring == "raw" else scoring_of(self._schema_of(handle))
         return Compared(now) if now.key is None else Compared(now, self._transforms.get(now.key))
 
     def _find(
@@ -236,7 +236,7 @@ class Searching(ProteinReader):
         """How to search the index of a column, if there is one; proteins; columns. Asked once for each version."""
         of, about = self._known
         if of != (handle.version, column):
-            names = frozenset(plain_names(handle.schema))
+            names = frozenset(plain_names(self._schema_of(handle)))
             about = usable(handle, column), int(handle.count_rows()), names
             self._known = (int(handle.version), column), about
         return about

@@ -15,6 +15,7 @@ from protvec.store.filters import LANCE_ERRORS, brief
 from protvec.store.tables import latest
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from lance import LanceDataset
     from typing_extensions import Self
 
@@ -44,6 +45,7 @@ class View:
         self._proteins, self._residues = handles
         self._checked = time.monotonic()
         self._lock = threading.Lock()  # guards the handles
+        self._known_schema: tuple[int, pa.Schema] | None = None  # of a version
 
     def _take(self, description: Description) -> None:
         """What the database says about itself, but for its space, which never changes."""
@@ -160,6 +162,13 @@ class View:
                     break
             self._checked = time.monotonic()
             return self._proteins, self._residues
+
+    def _schema_of(self, handle: LanceDataset) -> pa.Schema:
+        """The schema of ``proteins``: lance makes it anew each time, which takes a tenth of a search."""
+        version, known = int(handle.version), self._known_schema
+        if known is None or known[0] != version:
+            self._known_schema = known = version, handle.schema
+        return known[1]
 
     def _refuse_at_snapshot(self) -> None:
         if self.at is not None:

@@ -470,6 +470,26 @@ class TestRecordsThatCannotBeUsed:
         assert counts(report) == {"requested": 6, "added": 1, "skipped": 5}
         assert protvec.open(tmp_path / "db").residues("a").tolist() == [[1, 2], [3, 4]]
 
+    def test_numbers_that_float32_cannot_hold_are_not_finite(self, tmp_path):
+        values = np.array([[1e300, 1, 1], [1, 2, 3]])
+        np.savez(tmp_path / "x.npz", ids=["a", "b"], vectors=values)
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["a"], file["b"] = values
+        with h5py.File(tmp_path / "y.h5", "w") as file:
+            file["a"], file["b"] = values.reshape(2, 1, 3).repeat(2, axis=1)
+        for name in ("x.npz", "x.h5", "y.h5"):
+            report = protvec.import_file(tmp_path / name, tmp_path / f"db-{name}", model="esm")
+            assert counts(report) == {"requested": 2, "added": 1, "skipped": 1}
+            assert "not finite" in report.skipped[0].reason
+
+    def test_a_link_that_leads_nowhere_is_named(self, tmp_path):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["a"] = h5py.SoftLink("/nowhere")
+            file["b"] = np.ones(4)
+        report = protvec.import_file(tmp_path / "x.h5", tmp_path / "db", model="esm")
+        assert counts(report) == {"requested": 2, "added": 1, "skipped": 1}
+        assert (report.skipped[0].id, report.skipped[0].reason) == ("a", "it holds nothing, not numbers")
+
     def test_ids_may_be_numbers(self, tmp_path):
         pq.write_table(pa.table({"id": [7, None], "vector": [[1.0, 2], [3, 4]]}), tmp_path / "x.parquet")
         report = protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")

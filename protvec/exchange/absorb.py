@@ -73,6 +73,8 @@ class Absorber:
         wanted = {record.digest for record in records} | {before.digest for before in known.values()}
         vectors = self._target.vectors(list(wanted))
         chosen: list[tuple[_Record, Fate]] = []
+        # Where another process has just deleted a protein, it is new.
+        known = {id: before for id, before in known.items() if before.digest in vectors}
         for record in records:
             fate = self._fate(record, known.get(record.id), vectors, has_arrays=batch.arrays is not None)
             if fate in ("added", "reused", "updated"):

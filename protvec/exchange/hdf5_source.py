@@ -59,6 +59,8 @@ class Hdf5Source:
     def _first_shapes(self) -> list[tuple[int, ...]]:
         shapes: list[tuple[int, ...]] = []
         for name, dataset in self._datasets(self._file, ""):
+            if dataset is None:
+                continue
             if dataset.dtype.kind not in "fiu" or dataset.ndim == 0:
                 message = (
                     f"the dataset {name!r} holds {dataset.dtype}: need one array of numbers a protein, named by its id"
@@ -73,6 +75,7 @@ class Hdf5Source:
         return shapes
 
     def _datasets(self, group: Any, path: str) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - h5py's, an extra
+        """Each dataset with its path; None for a link that leads nowhere."""
         for name, item in group.items():
             if hasattr(item, "items"):
                 yield from self._datasets(item, f"{path}{name}/")
@@ -86,9 +89,9 @@ class Hdf5Source:
         arrays: list[NDArray[Any]] = []
         try:
             for name, dataset in self._datasets(self._file, ""):
-                given = dataset.attrs.get(ORIGINAL_ID, name)
+                given = name if dataset is None else dataset.attrs.get(ORIGINAL_ID, name)
                 ids.append(given.decode() if isinstance(given, bytes) else str(given))
-                arrays.append(np.asarray(dataset[()]))
+                arrays.append(np.asarray(None if dataset is None else dataset[()]))
                 size += 4 * arrays[-1].size
                 if len(ids) == _ROWS or size >= _BYTES:
                     yield self._batch(ids, arrays, place)
@@ -119,7 +122,7 @@ class Hdf5Source:
 
     def _fault(self, array: NDArray[Any]) -> str | None:
         if array.dtype.kind not in "fiu":
-            return f"it holds {array.dtype}, not numbers"
+            return f"it holds {'nothing' if array.dtype.kind == 'O' else array.dtype}, not numbers"
         if self.level == "residue":
             if array.ndim != 2 or not len(array) or array.shape[1] != self.dimension:
                 return f"its shape {array.shape} is not (L, {self.dimension})"

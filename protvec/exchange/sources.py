@@ -218,6 +218,8 @@ def plain_batch(ids: Sequence[str], vectors: Sequence[NDArray[Any]], place: int,
     """Records of a file that has no more than ids and vectors."""
     import pyarrow as pa
 
+    with np.errstate(over="ignore"):  # infinite then, which is said
+        vectors = [np.asarray(vector, np.float32) for vector in vectors]
     faults = [_fault(id, vector, dimension) for id, vector in zip(ids, vectors, strict=True)]
     good = [row for row, fault in enumerate(faults) if fault is None]
     matrix = np.array([vectors[row] for row in good], np.float32).reshape(len(good), dimension)
@@ -228,7 +230,8 @@ def plain_batch(ids: Sequence[str], vectors: Sequence[NDArray[Any]], place: int,
 
 def mean(residues: NDArray[Any]) -> NDArray[np.float32]:
     """The mean over residues: ndarray, shape=(D,), summed in float64."""
-    vector: NDArray[np.float32] = residues.mean(axis=0, dtype=np.float64).astype(np.float32)
+    with np.errstate(over="ignore"):
+        vector: NDArray[np.float32] = residues.mean(axis=0, dtype=np.float64).astype(np.float32)
     return vector
 
 

@@ -107,10 +107,11 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrati
     def _open(
         cls, root: Location, *, at: str | None = None, seconds: float = 1.0, search_memory: int | None = None
     ) -> Store:
-        session = new_session()
+        memory = SEARCH_MEMORY if search_memory is None else search_memory
+        session = new_session(memory)
         description, handles = layout.open_tables(root, session=session)
         if at is not None:
             description, handles = snapshots.checkout(handles, root.path, at)
         store = cls(root, description, handles, seconds=seconds, session=session, at=at)
-        store.search_memory = SEARCH_MEMORY if search_memory is None else search_memory
+        store.search_memory = memory
         return store

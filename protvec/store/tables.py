@@ -36,11 +36,12 @@ _INDEX_CACHE = 512 << 20
 _METADATA_CACHE = 128 << 20
 
 
-def new_session() -> Session:
-    """A bounded cache, shared by the tables of one database."""
+def new_session(search_memory: int = 0) -> Session:
+    """A bounded cache, shared by the tables of one database; an index may fill half of the memory for searches."""
     import lance
 
-    return lance.Session(index_cache_size_bytes=_INDEX_CACHE, metadata_cache_size_bytes=_METADATA_CACHE)
+    size = max(_INDEX_CACHE, search_memory // 2)
+    return lance.Session(index_cache_size_bytes=size, metadata_cache_size_bytes=_METADATA_CACHE)
 
 
 def create_table(where: Location, schema: pa.Schema) -> bool:

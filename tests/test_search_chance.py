@@ -75,7 +75,7 @@ def test_alignment_finds_what_is_beyond_chance(db: Database) -> None:
 
 
 def test_e_is_the_number_of_sequences_times_what_the_bits_say(db: Database) -> None:
-    for options in ({}, {"align": True}):
+    for options in ({}, {"align": True, "candidates": 999}):
         hits = db.search_id("ubq", k=20, **options)
         np.testing.assert_allclose(values(hits, "evalue"), 312 * 2.0 ** -values(hits, "bits"), rtol=1e-6)
     assert "312 distinct sequences" in hits.chance  # ubq and ubq2 are one

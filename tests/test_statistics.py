@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tail, log_length
+from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tail, log_chosen, log_length
 
 LAWS = st.builds(Law, st.sampled_from([1.0, 1.5, 5.0, 30.0, 200.0]))
 
@@ -203,6 +203,34 @@ def test_a_better_score_never_has_a_greater_e(score: float, better: float, lengt
     assert 0 <= low <= high <= n
     bits = null.bits(score, length)
     assert n * 2.0 ** -float(bits) == pytest.approx(high, rel=1e-9)
+
+
+# Scores of what was chosen before
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.02, 0.3])
+def test_what_is_chosen_is_counted_as_simulation_does(correlation: float, share: float) -> None:
+    rng = np.random.default_rng(3)
+    score, chosen_by = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], 1_000_000).T
+    chosen = chosen_by >= np.quantile(chosen_by, 1 - share)
+    for z in (-2.0, 0.0, 1.0, 2.0):
+        log_p = np.array([math.log(0.5 * math.erfc(z / math.sqrt(2)))])
+        expected = (chosen & (score >= z)).mean()
+        assert np.exp(log_chosen(log_p, share, correlation))[0] == pytest.approx(expected, rel=0.03, abs=1e-4)
+
+
+def test_what_all_are_chosen_of_is_as_it_is() -> None:
+    log_p = np.array([0.0, -1.0, -1e5])
+    np.testing.assert_array_equal(log_chosen(log_p, 1.0, 0.5), log_p)
+
+
+@settings(deadline=None)
+@given(st.floats(1e-6, 0.999), st.floats(0, 0.95), st.floats(-900, 0), st.floats(0, 300))
+def test_chosen_scores_keep_their_order(share: float, correlation: float, log_p: float, better: float) -> None:
+    first, second = log_chosen(np.array([log_p, log_p - better]), share, correlation)
+    assert second <= first + 1e-9
+    assert first <= log_p + 1e-9
 
 
 # The prior

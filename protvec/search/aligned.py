@@ -107,7 +107,7 @@ def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
     chance = of_alignments(view, asked.chain, how, among=wanted.among)
     bits = chance.bits(scores.astype(np.float64), pc.utf8_length(table["sequence"]).to_numpy())
     order = np.argsort(-bits, kind="stable")  # the table is in the order of the cosines, and equal ones of the ids
-    evalues = chance.evalues(bits)
+    evalues = chance.evalues(bits, share=_share(table, candidates.k))
     good = (scores > 0) & (evalues <= (np.inf if wanted.evalue is None else wanted.evalue))
     order = order[good[order]][: wanted.k]
     rows = table.take(order).drop_columns(["evalue", "bits"])
@@ -115,6 +115,13 @@ def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
     found = align_many(asked.chain, _chains(view, rows), how.scoring, threads=how.threads)
     said = chance.explained(0)
     return Hits(asked.name, table_of(rows, found, wanted.columns), near.index, found, chance=said)
+
+
+def _share(table: pa.Table, asked: int) -> float:
+    """The share of unrelated proteins that are candidates: those with the cosine of the last one or a higher one."""
+    if table.num_rows < asked:
+        return 1.0  # whoever is no candidate was left out by a condition
+    return float(2.0 ** -table["bits"][-1].as_py())
 
 
 def _scores(view: Reader, query: Chain, table: pa.Table, how: Aligning) -> NDArray[np.float32]:

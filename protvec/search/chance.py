@@ -14,7 +14,16 @@ import numpy as np
 
 from protvec.align import Chain, Scoring, score_many
 from protvec.errors import QueryError
-from protvec.statistics import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher, fit_many, log_p
+from protvec.statistics import (
+    ANY_ALIGNMENT,
+    COSINE_ALIGNMENT,
+    Z_ALIGNMENT,
+    cosine_prior,
+    fisher,
+    fit_many,
+    log_chosen,
+    log_p,
+)
 from protvec.store import matrix_of
 
 if TYPE_CHECKING:
@@ -36,6 +45,8 @@ PRIORS = {
     Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5): COSINE_ALIGNMENT,
     Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0): Z_ALIGNMENT,
 }
+# Between alignment scores and cosines of unrelated proteins, where both are high (docs/statistics.md).
+CORRELATION = 0.45
 # Cosines above this are of the query itself, or of what cannot be told from it.
 _ITSELF = 1 - 1e-6
 _DECIMALS = 4
@@ -73,9 +84,15 @@ class Chance:
         """That of one query."""
         return Chance([self.nulls[query]], self.sequences, self.what)
 
-    def evalues(self, bits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """E-values of scores in bits."""
-        evalues: NDArray[np.float64] = self.sequences * np.exp2(-bits)
+    def evalues(self, bits: NDArray[np.float64], *, share: float = 1.0) -> NDArray[np.float64]:
+        """E-values of scores in bits.
+
+        Args:
+            bits: The scores.
+            share: Of unrelated proteins that were chosen by their vectors to be scored.
+        """
+        log_p = log_chosen(-bits * math.log(2), share, CORRELATION)
+        evalues: NDArray[np.float64] = self.sequences * np.exp(log_p)
         return evalues
 
     def explained(self, query: int) -> str:

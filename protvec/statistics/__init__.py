@@ -11,6 +11,7 @@ from protvec.statistics.calibrating import fit_prior, fit_tail
 from protvec.statistics.law import GUMBEL, Law, Tail
 from protvec.statistics.null import Null, fit_many, log_p
 from protvec.statistics.prior import Prior, log_length
+from protvec.statistics.selection import log_chosen
 from protvec.statistics.shipped import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "fit_many",
     "fit_prior",
     "fit_tail",
+    "log_chosen",
     "log_length",
     "log_p",
 ]

@@ -240,6 +240,21 @@ class TestMatching:
         put(store, "id\tGO terms\ty\nL0.1\ta\tb\n", tmp_path, columns=["GO terms"], rename={"GO terms": "go_terms"})
         assert list(store.user_columns) == ["go_terms"]
 
+    def test_integers_that_a_data_frame_made_floats_are_keys(self, store):
+        """As it does with those of a column in which one is missing."""
+        pd = pytest.importorskip("pandas")
+        data.write(store, [data.row("man", data.sequence(50), taxid=9606)])
+        frame = pd.DataFrame({"taxid": [9606, None, 1.5], "x": ["a", "b", "c"]})
+        done = annotate(store, open_sheet(frame), Options(key="taxid"))
+        assert column(store, "x")["man"] == "a"
+        assert done.unmatched == ["1.5", "row 2: no key"]
+
+    def test_nan_in_a_list_is_nothing_and_the_same_again(self, store):
+        sheet = open_sheet({"id": ["L0.1"], "x": [[1.5, float("nan")]]})
+        assert annotate(store, sheet, Options()).changed == 1
+        assert column(store, "x")["L0.1"] == [1.5, None]
+        assert annotate(store, sheet, Options()).changed == 0
+
 
 class TestColumnsThatAreThere:
     def test_empty_places_are_filled_and_the_same_again_changes_nothing(self, store, tmp_path):

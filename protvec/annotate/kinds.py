@@ -160,8 +160,15 @@ def _plain_type(typed: pa.DataType) -> pa.DataType:
 def _typed(sheet: Sheet, name: str, plain: pa.DataType, wanted: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
-    values = [None if isinstance(value, float) and math.isnan(value) else value for value in sheet.cells[name]]
+    values = [_without_nan(value) for value in sheet.cells[name]]
     try:
         return pa.array(values, plain).cast(wanted)  # a cast refuses what it would change, such as 1.5 to 1
     except (pa.ArrowException, OverflowError, TypeError) as error:
         raise sheet.fault(f"column {name!r} cannot be stored as {wanted}: {str(error).splitlines()[0]}") from error
+
+
+def _without_nan(value: Any) -> Any:  # noqa: ANN401
+    """None in the place of NaN, in lists as well: so data frames say that there is nothing, and NaN equals nothing."""
+    if isinstance(value, list):
+        return [_without_nan(each) for each in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

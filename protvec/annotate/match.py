@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -229,7 +230,12 @@ def _differs(proteins: pa.Table, columns: Mapping[str, pa.Array]) -> list[bool]:
 
 
 def _as_key(value: object) -> str | None:
-    """A key as text; blanks around it are no part of it."""
+    """A key as text; blanks around it are no part of it.
+
+    Data frames make numbers with a point of integers where one is missing, and NaN of that.
+    """
+    if isinstance(value, float):
+        value = None if math.isnan(value) else int(value) if value.is_integer() else value
     return None if value is None else str(value).strip() or None
 
 

@@ -21,6 +21,7 @@ import protvec
 from protvec import AsyncDatabase, Database
 from protvec.database.asynchronous import _streamed
 from protvec.errors import DatabaseError, DatabaseNotFoundError, ProteinNotFoundError, QueryError
+from protvec.search import Hits
 from protvec.store import Store
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ def asked() -> list[tuple[str, Callable[[Any], Any]]]:
 
 
 def comparable(answer: Any) -> Any:
+    if isinstance(answer, Hits):  # E-values grow with the database
+        return answer.to_arrow().drop_columns(["evalue", "bits"]).to_pylist() if answer.chance else plain(answer)
     if isinstance(answer, list):
         return [protein.to_dict() for protein in answer]
     return answer.tolist() if hasattr(answer, "tolist") else plain(answer)

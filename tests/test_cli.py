@@ -192,7 +192,7 @@ def test_search_prints_tsv_where_nobody_looks(cli: Cli, db: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(cli("search", HISTONE, "--db", db, "-k", 2)), delimiter="\t"))
     assert [row["target"] for row in rows] == ["his1", "his2"]
     assert float(rows[0]["score"]) == pytest.approx(1)
-    assert list(rows[0]) == ["query", "target", "score", "length", "gene", "organism", "description"]
+    assert list(rows[0]) == ["query", "target", "score", "evalue", "length", "gene", "organism", "description"]
 
 
 def test_search_formats_hold_the_same_hits(cli: Cli, db: Path, tmp_path: Path) -> None:

@@ -124,6 +124,7 @@ def of_vectors(view: Reader, projected: NDArray[np.float32], *, among: str | Non
         among: The condition that the searched proteins meet.
         scoring: As for ``Store.find``.
     """
+    view = view.still()  # all of one version, whatever others write
     sample, vectors = view.sample(COMPARED), _vectors(view, scoring)
     wide = projected.astype(np.float64)
     # Rounded, as the last digits of a product depend on the queries beside one.

@@ -108,6 +108,13 @@ class View:
         view._seconds = math.inf  # noqa: SLF001
         return view
 
+    def still(self) -> Self:
+        """As ``pinned``, but of the version that was last seen: it costs nothing, and is for reads of one call."""
+        view = copy.copy(self)
+        view._proteins, view._residues = self._current()  # noqa: SLF001 - another of this class
+        view._seconds = math.inf  # noqa: SLF001
+        return view
+
     @property
     def version(self) -> int:
         """The number of the version of ``proteins`` that is read."""

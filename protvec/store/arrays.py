@@ -40,7 +40,7 @@ class Residues(NamedTuple):
     array: NDArray[np.float32]
 
 
-_ROWS_AT_ONCE = 16  # that a thread reads and then decodes, while another reads
+_ROWS_AT_ONCE = 25  # that a thread reads and then decodes, while another reads
 # Bytes of decoded arrays that share a block of memory; a caller who keeps one array keeps its block.
 _BLOCK = 4 << 20
 

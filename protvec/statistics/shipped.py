@@ -78,7 +78,7 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
     if kind == "centred":
         return _CENTRED
     return Prior(
-        Law(40.0, Tail(0.0045, 1.25)),
+        Law(40.0, Tail(0.003, 1.5)),
         place=(0.0, 0.008),
         slope=(0.009, 0.015),
         log_scale=(0.12 - 0.5 * math.log(dimension), 0.07),

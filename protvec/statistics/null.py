@@ -160,11 +160,18 @@ def _first(law: Law, sample: Sample, there: NDArray[np.bool_], belief: Belief) -
     """A fit that knows of no homologues yet: by the lower scores of each query."""
     if sample.scores.shape[1] < _FEW:
         return belief.line
-    scores = np.where(there, sample.scores, np.nan)
-    low, middle = np.nanquantile(scores, [0.16, 1 - _DOUBTED], axis=1)
+    scores = np.where(there, sample.scores, np.inf)
+    low, middle = (_quantile(scores, share) for share in (0.16, 1 - _DOUBTED))
     start = Line(middle, np.zeros_like(middle), np.maximum(middle - low, 1e-3 * belief.line.s))
     bounds = np.broadcast_to(middle[:, None], scores.shape)
     return _censored(law, sample, sample.scores > bounds, bounds, there, start, belief)
+
+
+def _quantile(scores: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """A quantile of each row's finite scores: of no scores 0."""
+    ordered, number = np.sort(scores, axis=1), np.isfinite(scores).sum(axis=1)
+    found = ordered[np.arange(len(scores)), (share * np.maximum(number - 1, 0)).astype(np.intp)]
+    return np.where(number > 0, found, 0.0)
 
 
 def _upper_censored(

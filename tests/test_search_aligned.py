@@ -62,10 +62,12 @@ def test_hits_are_the_best_of_all_alignments(db: Database) -> None:
     assert [hit.rank for hit in hits] == list(range(1, len(hits) + 1))
 
 
-def test_only_the_nearest_are_candidates(db: Database) -> None:
-    near = db.search_id("cam", k=6).ids
-    assert set(db.search_id("cam", k=3, align=True, candidates=6).ids) <= set(near)
-    assert set(db.search_id("cam", k=6, align=True, candidates=1).ids) <= set(near)  # at least k
+def test_only_candidates_are_aligned(db: Database) -> None:
+    near = db.search_id("cam", k=3).ids
+    found = db.search_id("cam", k=6, align=True, candidates=6).ids
+    assert len(set(found) - set(near)) <= 3  # half of them by their letters
+    assert len(db.search_id("cam", k=6, align=True, candidates=1)) <= 6  # at least k
+    assert db.search_id("cam", k=1, align=True, candidates=1).ids == ["cam"]
     assert db.search_id("cam", k=5, align=True, min_score=0.99999, exclude_self=True).ids == []
     shorter = db.search_id("cam", k=50, align=True, where="length < 100", columns=["length"])
     assert 0 < len(shorter) <= 11

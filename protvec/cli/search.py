@@ -195,7 +195,7 @@ def search(
             "--candidates",
             min=1,
             metavar="N",
-            help="With --align: how many of the nearest vectors' proteins are aligned.  [default: 200]",
+            help="With --align: how many proteins, near ones and matches of letters, are aligned.  [default: 200]",
             show_default=False,
             rich_help_panel=HITS,
         ),

@@ -60,7 +60,7 @@ class Searching(Looking):
                 fitted on the database, which find more: see ``calibrate``.
             align: Rank by local alignment of the residues, as suits the model, or with this ``Scoring``. Nothing that
                 is stored is embedded again. Hits then have ``alignments``, and columns such as ``qstart``.
-            candidates: How many of the proteins with the highest cosines are aligned, at least k.
+            candidates: How many proteins are aligned, at least k: half by matches of letters, half by cosine.
 
         Raises:
             QueryError: the sequence or a setting cannot be used; or the database keeps no residues to align.

@@ -13,6 +13,7 @@ from protvec.search.aligning import ALIGNED
 from protvec.search.chance import of_alignments
 from protvec.search.hits import Hits
 from protvec.search.nearest import search_vector
+from protvec.store import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from protvec.align import Alignment
     from protvec.search.aligning import Aligning
     from protvec.search.nearest import Wanted
+    from protvec.store import IndexUse
     from protvec.store.reader import Reader
 
 _TEXTS = ("cigar", "qaln", "taln")
@@ -99,22 +101,50 @@ def search_aligned(store: Reader, asked: Asked, wanted: Wanted) -> Hits:
     how = wanted.align
     assert how is not None
     view = store.pinned()
-    brought = tuple(dict.fromkeys((*wanted.columns, "digest", "sequence")))
-    candidates = replace(wanted, k=max(wanted.k, how.candidates), columns=brought, align=None, evalue=None)
-    near = search_vector(view, asked.vector, candidates, query=asked.name, exclude=asked.exclude)
-    table = near.to_arrow()
+    table, found_by, share = _candidates(view, asked, wanted, how)
     scores = _scores(view, asked.chain, table, how)
     chance = of_alignments(view, asked.chain, how, among=wanted.among)
     bits = chance.bits(scores.astype(np.float64), pc.utf8_length(table["sequence"]).to_numpy())
     order = np.argsort(-bits, kind="stable")  # the table is in the order of the cosines, and equal ones of the ids
-    evalues = chance.evalues(bits, share=_share(table, candidates.k))
+    evalues = chance.evalues(bits, share=share)
     good = (scores > 0) & (evalues <= (np.inf if wanted.evalue is None else wanted.evalue))
     order = order[good[order]][: wanted.k]
     rows = table.take(order).drop_columns(["evalue", "bits"])
     rows = rows.append_column("evalue", pa.array(evalues[order])).append_column("bits", pa.array(bits[order]))
     found = align_many(asked.chain, _chains(view, rows), how.scoring, threads=how.threads)
     said = chance.explained(0)
-    return Hits(asked.name, table_of(rows, found, wanted.columns), near.index, found, chance=said)
+    return Hits(asked.name, table_of(rows, found, wanted.columns), found_by, found, chance=said)
+
+
+def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tuple[pa.Table, IndexUse, float]:
+    """The proteins to align: half of them by ungapped matches of letters, the others by their vectors.
+
+    Returns:
+        The proteins by their cosines, how the nearest were found, and the share of unrelated proteins that may be
+        among them. Those that would align best by chance have matches too, so with matches that is all of them.
+    """
+    import pyarrow as pa
+
+    number = max(wanted.k, how.candidates)
+    columns = tuple(dict.fromkeys((*wanted.columns, "digest", "sequence")))
+    plain = replace(wanted, k=number, columns=columns, align=None, evalue=None)
+
+    def nearest(which: Wanted) -> Hits:
+        return search_vector(view, asked.vector, which, query=asked.name, exclude=asked.exclude)
+
+    near = nearest(plain)
+    table = near.to_arrow()
+    if how.library is None or len(near) < number:  # there are no others
+        return table, near.index, _share(table, number)
+    matching = how.library.best(view, asked.chain.codes, number // 2, threads=how.threads)
+    others = set(matching) - set(near.ids[: number - len(matching)])
+    if others:
+        condition = f"id IN ({', '.join(map(quote, sorted(others)))})"
+        more = nearest(plain.limited_to(condition)).to_arrow()
+        kept = [place for place, id in enumerate(near.ids) if id not in others][: number - len(more)]
+        table = pa.concat_tables([table.take(kept), more])
+        table = table.sort_by([("score", "descending"), ("target", "ascending")])
+    return table, near.index, 1.0
 
 
 def _share(table: pa.Table, asked: int) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from protvec.align import scoring_for
 from protvec.errors import QueryError
+from protvec.search.library import Library
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,16 +46,20 @@ class Aligning:
 
     Attributes:
         scoring: What residues and gaps score.
-        candidates: How many of the nearest proteins are aligned; at least as many as there are to be hits.
+        candidates: How many proteins are aligned; at least as many as there are to be hits.
         threads: At most so many; None for all cores.
+        library: Where proteins that share a stretch of letters with a query are looked for; None for nowhere.
     """
 
     scoring: Scoring
     candidates: int = CANDIDATES
     threads: int | None = None
+    library: Library | None = None
 
 
-def aligning(store: Reader, align: bool | Scoring, *, candidates: int, threads: int | None) -> Aligning | None:
+def aligning(
+    store: Reader, align: bool | Scoring, *, candidates: int, threads: int | None, where: str | None
+) -> Aligning | None:
     """What a search is asked to align; None for nothing.
 
     Args:
@@ -62,6 +67,7 @@ def aligning(store: Reader, align: bool | Scoring, *, candidates: int, threads: 
         align: How; True as suits its model.
         candidates: How many proteins.
         threads: At most so many.
+        where: SQL condition on the proteins.
 
     Raises:
         QueryError: the database keeps no residues, or there are to be no candidates.
@@ -72,4 +78,4 @@ def aligning(store: Reader, align: bool | Scoring, *, candidates: int, threads: 
         raise QueryError(f"{candidates} candidates; there must be at least 1")
     store.check_residues()
     scoring = scoring_for(store.space.model) if align is True else align
-    return Aligning(scoring=scoring, candidates=candidates, threads=threads)
+    return Aligning(scoring=scoring, candidates=candidates, threads=threads, library=Library(where))

@@ -103,7 +103,7 @@ def check(
         store.check_filter(where)
     if text is not None:
         parse_text(text)
-    how = aligning(store, align, candidates=candidates, threads=threads)
+    how = aligning(store, align, candidates=candidates, threads=threads, where=where)
     if how is not None and text is not None:
         raise QueryError("hits are ranked by alignment, or by vector and text: choose one")
     there = [name for name in store.columns if name not in ("id", "vector")]

@@ -7,6 +7,7 @@ of them turned around, which have no homologues. docs/statistics.md says how, an
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +67,7 @@ ANY_ALIGNMENT = Prior(
 )
 
 
+@lru_cache(maxsize=16)  # its law has a table, which is made once
 def cosine_prior(kind: str, dimension: int) -> Prior:
     """What Fisher's z of cosines is like in a search space.
 

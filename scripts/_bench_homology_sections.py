@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import protvec
 
 METHODS = (*modes.MODES, *peers.PEERS)
+USUAL = tuple(method for method in METHODS if method != modes.SLOW)
 
 
 class Bench:

@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING
 import _bench_homology_peers as peers
 from _bench import provenance, write_json
 from _bench_homology import choose, read_labelled
-from _bench_homology_sections import METHODS, RUN, Bench
+from _bench_homology_sections import METHODS, RUN, USUAL, Bench
 from bench_engine import names, positive, print_provenance
 
 from protvec.errors import ProtvecError
@@ -75,7 +75,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("fasta", type=Path, help="domains with labels: >ID class.fold.superfamily.family")
     parser.add_argument("--model", default="near", help="a name or a checkpoint directory; default: near")
     parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS, help=f"of {','.join(SECTIONS)}")
-    parser.add_argument("--methods", type=names(METHODS), default=METHODS, help=", ".join(METHODS))
+    parser.add_argument(
+        "--methods", type=names(METHODS), default=USUAL, help=f"of {','.join(METHODS)}; default: {','.join(USUAL)}"
+    )
     parser.add_argument("--reference", type=Path, metavar="FILE|DIR", help="reference alignments")
     parser.add_argument("--hosts", type=Path, metavar="FASTA", help="proteins to plant domains in")
     parser.add_argument("--quick", action="store_true", help="a few minutes: the second number of these")

@@ -289,3 +289,10 @@ def test_another_precision_than_the_database_s_is_said(tmp_path: Path, tiny_t5: 
     assert forced.encoder().precision == "fp32"
     assert said == ["the database's vectors were made in bf16, these are in fp32"]
     assert protvec.open(database.path).store.precision == "bf16"
+
+
+def test_an_option_that_a_search_has_not_is_said_with_what_is_near(db: Database) -> None:
+    with pytest.raises(TypeError, match="no option 'minscore'; near: min_score"):
+        db.search_id("his0", minscore=0.5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="no option 'align'; there are k, where"):
+        db.search_vector(db.get("his0").vector, align=True)  # type: ignore[call-arg]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from protvec.align import Chain
 from protvec.database.looking import Looking
+from protvec.database.options import AlignedOptions, ProteomeOptions, SearchOptions, checked
 from protvec.engine.base import embed
-from protvec.search import CANDIDATES, nearest
+from protvec.search import nearest
 from protvec.search.aligned import Asked, search_aligned
 from protvec.search.combined import search_text
 from protvec.search.like import search_like
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from numpy.typing import ArrayLike
+    from typing_extensions import Unpack
 
-    from protvec.align import Scoring
     from protvec.database.core import Core
     from protvec.fasta import Record
     from protvec.search import Hits, Query
@@ -33,84 +34,34 @@ class Searching(Looking):
         self,
         query: str | Query | Record,
         *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
         exclude_self: bool = False,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[AlignedOptions],
     ) -> Hits:
         """The proteins most like a sequence.
 
         Args:
             query: Residues, or a record of ``protvec.fasta.read``.
-            k: How many hits at most.
-            where: SQL condition on the metadata, such as ``"organism = 'Zea mays' AND length < 500"``.
-            min_score: Leave out hits below this cosine.
-            evalue: Leave out hits above this E-value: chance alone would give more hits as good in this search.
             exclude_self: Leave out the query itself: the protein of its id or, for a bare sequence, of its sequence.
-            columns: Metadata columns of the hits; by default length, gene, organism and description.
-            text: Rank by this text too, as ``search_text`` would, by reciprocal ranks; every hit then says which
-                evidence found it: ``evidence``, ``vector_rank``, ``text_rank`` and ``cosine``.
-            scoring: ``raw`` for cosines of the mean vectors themselves; by default those of the search space that was
-                fitted on the database, which find more: see ``calibrate``.
-            align: Rank by local alignment of the residues, as suits the model, or with this ``Scoring``. Nothing that
-                is stored is embedded again. Hits then have ``alignments``, and columns such as ``qstart``.
-            candidates: How many proteins are aligned, at least k: half by matches of letters, half by cosine.
+            **options: ``k``, ``where``, ``min_score``, ``evalue``, ``columns``, ``scoring``, ``text``, ``align`` and
+                ``candidates``: see ``AlignedOptions``.
 
         Raises:
             QueryError: the sequence or a setting cannot be used; or the database keeps no residues to align.
             FilterError: the condition is no SQL, or names a column that is not there.
             ModelError: the weights of the model cannot be had.
         """
-        (hits,) = self.search_many(
-            [query],
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            exclude_self=exclude_self,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-            align=align,
-            candidates=candidates,
-        )
+        (hits,) = self.search_many([query], exclude_self=exclude_self, **options)
         return hits
 
     def search_many(
         self,
         queries: Iterable[str | Query | Record],
         *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
         exclude_self: bool = False,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[AlignedOptions],
     ) -> Iterator[Hits]:
         """The hits of each of many sequences, in their order, as they become ready. See ``search``."""
-        wanted = nearest.check(
-            self.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-            align=align,
-            candidates=candidates,
-            threads=self.settings.threads,
-        )
+        wanted = checked(self.store, options, AlignedOptions, threads=self.settings.threads)
         return self._embedded(queries, wanted, exclude_self)  # checked before the model is loaded
 
     def _embedded(
@@ -138,35 +89,15 @@ class Searching(Looking):
         self,
         id: str,
         *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
         exclude_self: bool = False,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[AlignedOptions],
     ) -> Hits:
         """The proteins most like one of the database. Needs no model. See ``search``.
 
         Raises:
             ProteinNotFoundError: it is not there; the message names similar ids.
         """
-        (hits,) = self.search_ids(
-            [id],
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            exclude_self=exclude_self,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-            align=align,
-            candidates=candidates,
-        )
+        (hits,) = self.search_ids([id], exclude_self=exclude_self, **options)
         return hits
 
     def search_ids(
@@ -174,32 +105,16 @@ class Searching(Looking):
         ids: Sequence[str],
         *,
         against: Core | None = None,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
         exclude_self: bool = False,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[AlignedOptions],
     ) -> Iterator[Hits]:
         """The hits of each of several proteins of the database, in the order of the ids. Needs no model.
 
         Args:
             ids: The proteins.
             against: Search this database of the same model instead.
-            k: As for ``search``, like the rest.
-            where: A condition on the hits.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
             exclude_self: Leave the protein of the query's id out of its hits.
-            columns: Metadata columns of the hits.
-            text: Rank by this text too.
-            scoring: As for ``search``.
-            align: Rank by alignment.
-            candidates: How many are aligned.
+            **options: As for ``search``: see ``AlignedOptions``.
 
         Raises:
             ProteinNotFoundError: one is not there; the message names similar ids.
@@ -207,19 +122,7 @@ class Searching(Looking):
         """
         searched = self.store if against is None else against.store
         searched.check_space(self.store.space)
-        wanted = nearest.check(
-            searched,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-            align=align,
-            candidates=candidates,
-            threads=self.settings.threads,
-        )
+        wanted = checked(searched, options, AlignedOptions, threads=self.settings.threads)
         return search_ids(self.store, searched, ids, wanted, leave_out_self=exclude_self)
 
     def search_vector(
@@ -227,40 +130,19 @@ class Searching(Looking):
         vector: ArrayLike,
         *,
         query: str = "vector",
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
+        **options: Unpack[SearchOptions],
     ) -> Hits:
         """The proteins whose vectors are nearest to a vector. Needs no model. See ``search``.
 
         Args:
             vector: ndarray, shape=(D,).
             query: Name of the query in the hits.
-            k: As for ``search``, like the rest.
-            where: A condition.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
-            columns: Metadata columns of the hits.
-            text: Rank by this text too.
-            scoring: As for ``search``.
+            **options: As for ``search``: see ``SearchOptions``.
 
         Raises:
             QueryError: the vector has another length, or is zero or not finite.
         """
-        wanted = nearest.check(
-            self.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-        )
+        wanted = checked(self.store, options, SearchOptions)
         return nearest.search_vector(self.store, vector, wanted, query=query)
 
     def search_vectors(
@@ -268,43 +150,22 @@ class Searching(Looking):
         vectors: Iterable[ArrayLike],
         *,
         names: Iterable[str] | None = None,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
         exclude: Iterable[str | None] | None = None,
+        **options: Unpack[SearchOptions],
     ) -> Iterator[Hits]:
         """The hits of each of many vectors, in their order: the same as one by one, and several times quicker.
 
         Args:
             vectors: Each an ndarray, shape=(D,); or one ndarray, shape=(N, D). Read as they are needed.
             names: A name for each in the hits; without them, ``vector 1``, ``vector 2``…
-            k: As for ``search``, like the rest.
-            where: A condition.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
-            columns: Metadata columns of the hits.
-            text: Rank by this text too.
-            scoring: As for ``search``.
             exclude: For each vector the id of a protein that is left out of its hits, or None.
+            **options: As for ``search``: see ``SearchOptions``.
 
         Raises:
             QueryError: a vector has another length, or is zero or not finite; or there are fewer or more names
                 than vectors.
         """
-        wanted = nearest.check(
-            self.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-        )
+        wanted = checked(self.store, options, SearchOptions)
         return nearest.search_stream(self.store, vectors, wanted, names=names, exclude=exclude)
 
     def search_like(
@@ -312,13 +173,7 @@ class Searching(Looking):
         ids: Sequence[str],
         *,
         unlike: Sequence[str] = (),
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
-        columns: Sequence[str] | None = None,
-        text: str | None = None,
-        scoring: str | None = None,
+        **options: Unpack[SearchOptions],
     ) -> Hits:
         """The proteins most like several of the database, and unlike others. Needs no model.
 
@@ -328,28 +183,13 @@ class Searching(Looking):
         Args:
             ids: Proteins to be near to.
             unlike: Proteins to be far from.
-            k: As for ``search``, like the rest.
-            where: A condition.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
-            columns: Metadata columns of the hits.
-            text: Rank by this text too.
-            scoring: As for ``search``.
+            **options: As for ``search``: see ``SearchOptions``.
 
         Raises:
             ProteinNotFoundError: one is not there; the message names similar ids.
             QueryError: there is no id, one is named twice, or the vectors cancel one another out.
         """
-        wanted = nearest.check(
-            self.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            text=text,
-        )
+        wanted = checked(self.store, options, SearchOptions)
         return search_like(self.store, ids, unlike, wanted)
 
     def search_text(
@@ -377,51 +217,26 @@ class Searching(Looking):
     def search_all(
         self,
         *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
-        columns: Sequence[str] | None = None,
-        scoring: str | None = None,
         include_self: bool = False,
         query_where: str | None = None,
         after: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[ProteomeOptions],
     ) -> Iterator[Hits]:
         """The hits of every protein of the database, in the order of the ids, in bounded memory. Needs no model.
 
         All answers are of the database as it is when the first is asked for.
 
         Args:
-            k: As for ``search``, like the next three.
-            where: A condition on the hits.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
-            columns: Metadata columns of the hits.
-            scoring: As for ``search``.
             include_self: Let a protein be among its own hits.
             query_where: A condition on the proteins that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
-            align: Rank by alignment: see ``search``.
-            candidates: How many are aligned.
+            **options: As for ``search``: see ``ProteomeOptions``.
 
         Raises:
             QueryError: k or min_score cannot be used.
             FilterError: a condition is no SQL, or names a column that is not there.
         """
-        wanted = nearest.check(
-            self.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            align=align,
-            candidates=candidates,
-            threads=self.settings.threads,
-        )
+        wanted = checked(self.store, options, ProteomeOptions, threads=self.settings.threads)
         return search_proteome(
             self.store, self.store, wanted, query_where=query_where, after=after, leave_out_self=not include_self
         )
@@ -430,49 +245,24 @@ class Searching(Looking):
         self,
         other: Core,
         *,
-        k: int = 10,
-        where: str | None = None,
-        min_score: float | None = None,
-        evalue: float | None = None,
-        columns: Sequence[str] | None = None,
-        scoring: str | None = None,
         query_where: str | None = None,
         after: str | None = None,
-        align: bool | Scoring = False,
-        candidates: int = CANDIDATES,
+        **options: Unpack[ProteomeOptions],
     ) -> Iterator[Hits]:
         """The hits of every protein of this database in another of the same model, in the order of the ids.
 
         Args:
             other: The database that is searched.
-            k: As for ``search``, like the next three.
-            where: A condition on the hits: on proteins of ``other``.
-            min_score: The lowest cosine.
-            evalue: The highest E-value.
-            columns: Metadata columns of the hits.
-            scoring: As for ``search``.
             query_where: A condition on the proteins of this database that are queries.
             after: Go on after the protein of this id, as a run that was stopped has to.
-            align: Rank by alignment: see ``search``.
-            candidates: How many are aligned.
+            **options: As for ``search``: see ``ProteomeOptions``.
 
         Raises:
             SpaceMismatchError: the vectors of the two are of different models.
             QueryError: k or min_score cannot be used.
             FilterError: a condition is no SQL, or names a column that is not there.
         """
-        wanted = nearest.check(
-            other.store,
-            k=k,
-            where=where,
-            min_score=min_score,
-            evalue=evalue,
-            columns=columns,
-            scoring=scoring,
-            align=align,
-            candidates=candidates,
-            threads=self.settings.threads,
-        )
+        wanted = checked(other.store, options, ProteomeOptions, threads=self.settings.threads)
         return search_proteome(self.store, other.store, wanted, query_where=query_where, after=after)
 
 

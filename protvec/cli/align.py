@@ -25,7 +25,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
-from protvec.cli.output import check_output
+from protvec.cli.output import Force, Header, OutputFile, check_output
 from protvec.errors import ProteinNotFoundError, QueryError
 
 if TYPE_CHECKING:
@@ -88,19 +88,9 @@ def align(
         str | None,
         typer.Option(metavar="A,B,…", help="As for `protvec search --align`.", rich_help_panel=OUTPUT),
     ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Begin with a line of the columns' names.  [default: tsv and csv do, m8 does not]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE.", rich_help_panel=OUTPUT)] = False,
+    header: Header = None,
+    output: OutputFile = None,
+    force: Force = False,
     model: Annotated[
         str | None,
         typer.Option(

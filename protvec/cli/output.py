@@ -3,18 +3,41 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
 
 import typer
 
-from protvec.cli.formats import HEADERS
+from protvec.cli.formats import HEADERS, Format
+from protvec.cli.options import OUTPUT
 from protvec.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from protvec.cli.formats import Format
+TableFormat: TypeAlias = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="table, tsv, csv, json, jsonl or parquet.  [default: by the name of FILE; table on a terminal, else tsv]",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+Header: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--header/--no-header",
+        help="Begin with a line of the columns' names.  [default: tsv and csv do, m8 does not]",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+OutputFile: TypeAlias = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
+]
+Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace FILE.", rich_help_panel=OUTPUT)]
 
 
 def check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ from protvec.cli import console
 from protvec.cli.fields import parse
 from protvec.cli.formats import Format
 from protvec.cli.options import DATABASE, DEFAULT_DB, OUTPUT, Db, open_store
-from protvec.cli.output import check_output
+from protvec.cli.output import Force, Header, OutputFile, TableFormat, check_output
 from protvec.errors import FilterError, QueryError
 
 if TYPE_CHECKING:
@@ -103,16 +102,7 @@ def rbh(
         float | None,
         typer.Option(min=-1.0, max=1.0, metavar="COSINE", help="Leave out pairs below this.", rich_help_panel=_PAIRS),
     ] = None,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            metavar="NAME",
-            help="table, tsv, csv, json, jsonl or parquet.  "
-            "[default: by the name of FILE; table on a terminal, else tsv]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    format: TableFormat = None,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -122,19 +112,9 @@ def rbh(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Begin with a line of the columns' names.  [default: tsv and csv do]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE.", rich_help_panel=OUTPUT)] = False,
+    header: Header = None,
+    output: OutputFile = None,
+    force: Force = False,
 ) -> None:
     """Pair the proteins of two proteomes that are each other's nearest: candidate orthologues."""
     if (datasets is None) == (first is None) or (first is None) != (second is None):

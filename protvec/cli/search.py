@@ -43,7 +43,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
-from protvec.cli.output import check_output
+from protvec.cli.output import Header, check_output
 from protvec.errors import InputError, QueryError
 
 if TYPE_CHECKING:
@@ -226,15 +226,7 @@ def search(
         str | None,
         typer.Option(metavar="A,B,…", help="What to print of a hit: the columns below.", rich_help_panel=OUTPUT),
     ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Begin with a line of the columns' names.  [default: tsv and csv do, m8 does not]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    header: Header = None,
     output: Annotated[
         Path | None,
         typer.Option(

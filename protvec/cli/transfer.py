@@ -28,7 +28,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
-from protvec.cli.output import check_output
+from protvec.cli.output import Force, Header, OutputFile, TableFormat, check_output
 from protvec.errors import FilterError
 
 if TYPE_CHECKING:
@@ -153,32 +153,13 @@ def transfer(
             "--dry-run", help="With --missing: print the labels, and store nothing.", rich_help_panel=DATABASE
         ),
     ] = False,
-    format: Annotated[
-        Format | None,
-        typer.Option(
-            metavar="NAME",
-            help="table, tsv, csv, json, jsonl or parquet.  "
-            "[default: by the name of FILE; table on a terminal, else tsv]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
+    format: TableFormat = None,
     columns: Annotated[
         str | None, typer.Option(metavar="A,B,…", help="What to print of a label.", rich_help_panel=OUTPUT)
     ] = None,
-    header: Annotated[
-        bool | None,
-        typer.Option(
-            "--header/--no-header",
-            help="Begin with a line of the columns' names.  [default: tsv and csv do]",
-            show_default=False,
-            rich_help_panel=OUTPUT,
-        ),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE.", rich_help_panel=OUTPUT)] = False,
+    header: Header = None,
+    output: OutputFile = None,
+    force: Force = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.", rich_help_panel=OUTPUT)] = False,
     model: Model = None,
     precision: PrecisionOption = Precision.auto,

@@ -21,6 +21,7 @@
     │   ├── DatabaseFormatError         not a protvec database, damaged, or another schema version
     │   ├── SnapshotNotFoundError       no version of that name; carries ``near``
     │   └── SpaceMismatchError          vectors of another model; carries ``expected`` and ``actual``
+    ├── ServerError                     a server cannot be started as asked, or a client gets no answer from one
     ├── ProteinNotFoundError (KeyError) an id that is not in the database; carries ``ids``, ``near``
     └── IngestInterrupted               stopped on request after a commit; carries ``report``
 
@@ -109,6 +110,20 @@ class CheckpointError(ModelError):
 
 class EngineError(ProtvecError):
     """An encoder that cannot run as asked on this machine."""
+
+
+class ServerError(ProtvecError):
+    """A server that cannot be started as asked, or that gives a client no answer.
+
+    Attributes:
+        status: The HTTP status of an answer that is no answer to the question; None where there was none.
+        retry_after: Seconds after which to ask again, where the server says so.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class DatabaseError(ProtvecError):

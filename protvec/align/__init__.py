@@ -5,12 +5,14 @@ from __future__ import annotations
 from protvec.align.alignment import Alignment
 from protvec.align.local import align_many, local_alignment, local_score, score_many
 from protvec.align.matrix import Chain, similarity
+from protvec.align.paired import Paired
 from protvec.align.scoring import Scoring, letters, scoring_for
 from protvec.align.threads import map_threads
 
 __all__ = [
     "Alignment",
     "Chain",
+    "Paired",
     "Scoring",
     "align_many",
     "letters",

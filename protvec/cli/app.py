@@ -25,6 +25,7 @@ from protvec.cli import (
     moved,
     rbh,
     search,
+    serve,
     snapshots,
     transfer,
     upkeep,
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.command("recode")(upkeep.recode)
     app.command("check")(check.check)
     app.add_typer(models.build(), name="models")
+    app.command("serve", cls=Grouped)(serve.serve)
     app.command("demo")(demo.demo)
     _reach_object_stores(app)
     return app

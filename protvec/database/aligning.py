@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protvec.align import Chain, local_alignment, scoring_for
+from protvec.align import Chain, Paired, local_alignment, scoring_for
 from protvec.database.looking import Looking
 from protvec.search.compared import Party, stored_parties
 from protvec.search.query import as_queries
@@ -53,6 +53,30 @@ class Aligning(Looking):
             with Path(plot).open("wb") as file:
                 dot_plot(one.chain, two.chain, how, found, file, format=kind, names=(one.name, two.name))
         return found
+
+    def compare(
+        self,
+        query: str | Query | Record,
+        target: str | Query | Record,
+        *,
+        scoring: Scoring | None = None,
+        dots: int | None = None,
+    ) -> Paired:
+        """As ``align``, with what a picture of it needs: names, lengths, and how alike all residues are.
+
+        Args:
+            query: As for ``align``.
+            target: As for ``align``.
+            scoring: As for ``align``.
+            dots: Rows and columns of the picture at most; None for no picture.
+
+        Raises:
+            QueryError: As ``align``; or there are to be no dots.
+            ModelError: As ``align``.
+        """
+        how = scoring or scoring_for(self.store.space.model)
+        one, two = self.parties([query, target])
+        return Paired.of(one.chain, two.chain, how, names=(one.name, two.name), dots=dots)
 
     def parties(self, proteins: Iterable[str | Query | Record]) -> list[Party]:
         """Proteins with their residues, in their order: ids of the database are read, all else is embedded."""

@@ -132,6 +132,7 @@ class AsyncDatabase:
     search_all = _streamed(Database.search_all)
     search_against = _streamed(Database.search_against)
     align = _awaited(Database.align)
+    compare = _awaited(Database.compare)
     rbh = _awaited(Database.rbh)
     get = _awaited(Database.get)
     get_many = _awaited(Database.get_many)

@@ -1,0 +1,1 @@
+"""The address space, a module for each part of it."""

@@ -1,0 +1,246 @@
+"""Requests and answers, as the OpenAPI description has them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from protvec.search import CANDIDATES
+from protvec.server.filters import Op
+
+Text = Annotated[str, StringConstraints(max_length=1000)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+_SEQUENCE = "MARTKQTARKSTGGKAPRKQLATKAARKSAPATGGVKKPHRFRPGTVALREIRKYQKSTELLIRKLPFQRLVREIAQDFK"
+_ALIGNED = "EKHSDQAVNRKLDLLRKYEEELHQLR"
+
+
+class Strict(BaseModel):
+    """A part of a request, in which a name that is not known is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Filter(Strict):
+    """A condition on a column."""
+
+    column: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    op: Op
+    value: str | bool | int | Number | list[str | bool | int | Number] | None = Field(
+        None, description="A list for in, not_in and between; true or false for is_null; else one value."
+    )
+
+
+class Options(Strict):
+    """What hits are to be like."""
+
+    k: int = Field(10, ge=1, description="How many hits at most; the server has a limit.")
+    where: str | None = Field(
+        None,
+        description="SQL condition on the metadata: comparisons of columns and values, AND, OR, NOT, IN, LIKE, "
+        "BETWEEN, IS NULL, array_has.",
+        examples=["length < 500 AND organism = 'Arabidopsis thaliana'"],
+    )
+    filters: list[Filter] = Field([], max_length=50, description="Conditions that all have to be met.")
+    columns: list[Text] | None = Field(
+        None, max_length=100, description="Metadata of the hits; by default length, gene, organism, description."
+    )
+    min_score: float | None = Field(None, ge=-1, le=1, description="The lowest cosine.")
+    evalue: float | None = Field(None, gt=0, allow_inf_nan=False, description="The highest E-value.")
+    scoring: str | None = Field(None, pattern="^raw$", description="raw for cosines of the mean vectors themselves.")
+    exclude_self: bool = Field(False, description="Leave the query itself out.")
+    align: bool = Field(False, description="Rank by local alignment of the residues.")
+    candidates: int = Field(CANDIDATES, ge=1, description="Proteins that are aligned.")
+
+
+class SearchRequest(Options):
+    """A query: one of sequence, id, vector and like; a text beside it, or alone."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"sequence": _SEQUENCE, "k": 5},
+                {"id": "AT1G01010.1", "exclude_self": True, "where": "length < 500", "columns": ["gene", "length"]},
+                {"id": "AT1G01010.1", "align": True, "evalue": 0.001},
+                {"like": ["AT1G01010.1", "AT1G01020.1"], "unlike": ["AT1G01030.1"]},
+                {"text": "F-box", "filters": [{"column": "length", "op": "between", "value": [100, 400]}]},
+            ]
+        },
+    )
+
+    sequence: str | None = Field(None, min_length=1, description="Residues.")
+    id: Id | None = Field(None, description="A protein of the database. Needs no model.")
+    vector: list[Number] | None = Field(None, min_length=1, max_length=100_000, description="D numbers.")
+    like: list[Id] | None = Field(None, min_length=1, max_length=100, description="Proteins to be near to.")
+    unlike: list[Id] = Field([], max_length=100, description="Proteins to be far from, beside like.")
+    text: Text | None = Field(None, description="Words: alone they are the query; beside another, both rank.")
+    query: Text | None = Field(None, description="Name of the query in the answer.")
+
+
+class Index(BaseModel):
+    """How hits were found."""
+
+    kind: str
+    exact: bool
+    recall: float | None
+    target: float | None
+    indexed: int
+    pending: int
+    meeting: int | None
+    scoring: str
+    text: str = Field(description="The same in words.")
+
+
+class HitAnswer(BaseModel):
+    """A protein that was found: what every hit has, and the columns asked for."""
+
+    model_config = ConfigDict(extra="allow")
+
+    target: str
+    rank: int
+    score: float
+    evalue: float | None = None
+    bits: float | None = None
+
+
+class SearchAnswer(BaseModel):
+    """The hits of a query, best first."""
+
+    query: str
+    query_length: int | None = Field(description="Residues of the query, where it is a sequence or a protein.")
+    index: Index
+    chance: str = Field(description="What E-values were fitted on.")
+    scoring: str
+    took_ms: float
+    hits: list[HitAnswer]
+
+
+class ProteinAnswer(BaseModel):
+    """A protein with all its columns, those of the user too."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    sequence: str
+    length: int | None = None
+    vector: list[float] | None = None
+
+
+class ProteinsRequest(Strict):
+    """Several proteins."""
+
+    ids: list[Id] = Field(min_length=1, examples=[["AT1G01010.1", "AT1G01020.1"]])
+    vector: bool = Field(False, description="With their vectors.")
+
+
+class AlignRequest(Strict):
+    """Two proteins."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"query": "AT1G01010.1", "target": "AT1G01020.1"}]}
+    )
+
+    query: str = Field(min_length=1, description="The id of a protein of the database, or a sequence.")
+    target: str = Field(min_length=1, description="The other.")
+    dots: int | None = Field(
+        None, ge=1, le=1200, description="Also how alike all residues are: rows and columns of that picture at most."
+    )
+
+
+class DotPlot(BaseModel):
+    """How alike residues are: of long proteins the highest score of every few rows and columns."""
+
+    rows: int
+    columns: int
+    residues_per_row: int
+    residues_per_column: int
+    scores: list[list[float]]
+
+
+class AlignAnswer(BaseModel):
+    """A local alignment: docs/alignment.md says what each is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    query: str
+    target: str
+    query_length: int
+    target_length: int
+    score: float
+    query_start: int
+    query_end: int
+    target_start: int
+    target_end: int
+    length: int
+    identity: float
+    cigar: str
+    query_line: str
+    middle: str
+    target_line: str
+    picture: str
+    dot_plot: DotPlot | None = None
+
+
+class DatabaseSummary(BaseModel):
+    """A database of the server."""
+
+    name: str
+    proteins: int
+    model: str
+    dimension: int
+    state: str = Field(description="Of its model: loading, ready, failed, or off.")
+
+
+class Column(BaseModel):
+    """A column of the metadata."""
+
+    name: str
+    type: str
+    added: bool = Field(description="Whether it is one that a user added.")
+
+
+class DatabaseAnswer(DatabaseSummary):
+    """What a database holds, the model of its vectors, and how its scores come about."""
+
+    model_config = ConfigDict(extra="allow")
+
+    sequences: int
+    residues: int
+    residue_arrays: int
+    codec: str
+    datasets: dict[str, int]
+    columns: list[Column]
+    model_card: dict[str, Any]
+    scoring: dict[str, Any]
+    indexes: list[str]
+    version: int
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = "ok"
+    version: str
+
+
+class Ready(BaseModel):
+    """Whether models are loaded."""
+
+    ready: bool
+    databases: dict[str, str]
+
+
+class ProblemAnswer(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None = None

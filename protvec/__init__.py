@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "AsyncDatabase": "protvec.database.asynchronous",
     "CheckResult": "protvec.store.check",
+    "Chart": "protvec.projection",
     "Database": "protvec.database",
     "Protein": "protvec.database",
     "Settings": "protvec.database",
@@ -46,6 +47,7 @@ _PUBLIC = {
 
 __all__ = [
     "AsyncDatabase",
+    "Chart",
     "CheckResult",
     "Database",
     "Hit",
@@ -77,6 +79,7 @@ if TYPE_CHECKING:
     from protvec.errors import ProtvecError
     from protvec.exchange import Moved, import_file, merge
     from protvec.ingest import Observer, Report
+    from protvec.projection import Chart
     from protvec.search import Hit, Hits, IndexUse, Query
     from protvec.search.reciprocal import Pair, Pairs
     from protvec.space import Space

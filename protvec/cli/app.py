@@ -12,6 +12,7 @@ from protvec.cli import (
     align,
     annotate,
     calibrate,
+    chart,
     check,
     console,
     demo,
@@ -54,6 +55,7 @@ def build() -> typer.Typer:
     app.command("ingest")(ingest.ingest)
     app.command("search", cls=Grouped, epilog=fields.help_text())(search.search)
     app.command("align", cls=Grouped)(align.align)
+    app.command("map")(chart.map_)
     app.command("rbh", cls=Grouped)(rbh.rbh)
     app.command("transfer", cls=Grouped)(transfer.transfer)
     app.command("get")(inspect.get)

@@ -128,6 +128,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Precision": facts["precision"] or "",
         "Weights": _weights(space),
         "Scores": facts["scoring"]["text"],
+        **({"Map": facts["map"]["text"]} if facts["map"] else {}),
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}{_unfinished(facts)}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
         "Added columns": ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()),

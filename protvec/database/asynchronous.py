@@ -134,6 +134,7 @@ class AsyncDatabase:
     align = _awaited(Database.align)
     compare = _awaited(Database.compare)
     rbh = _awaited(Database.rbh)
+    map = _awaited(Database.map)
     get = _awaited(Database.get)
     get_many = _awaited(Database.get_many)
     residues = _awaited(Database.residues)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from protvec.database.aligning import Aligning
 from protvec.database.changing import Changing
 from protvec.database.comparing import Comparing
+from protvec.database.mapping import Mapped
 from protvec.database.moving import Moving
 from protvec.database.settings import Settings, SettingsOptions
 from protvec.database.transferring import Transferring
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Database(Aligning, Changing, Comparing, Moving, Transferring, Upkeep):
+class Database(Aligning, Changing, Comparing, Mapped, Moving, Transferring, Upkeep):
     """A database of proteins: a directory that LanceDB reads, with vectors of one model.
 
     Keep one open for the life of a program. It may be used from several threads at once, and it sees what

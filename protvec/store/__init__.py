@@ -19,6 +19,7 @@ from protvec.store.filters import both, quote
 from protvec.store.index import IndexInfo
 from protvec.store.ledger import Ledger
 from protvec.store.location import free_bytes
+from protvec.store.places import MapRecord, Places
 from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer
 from protvec.store.rows import Stored
@@ -55,6 +56,8 @@ __all__ = [
     "Known",
     "Ledger",
     "LogEntry",
+    "MapRecord",
+    "Places",
     "ProteinRow",
     "Residues",
     "Sample",

@@ -10,6 +10,7 @@ from protvec.store.codec import CODECS
 from protvec.store.near import near_names
 from protvec.store.schema import (
     LEDGER,
+    MAP,
     METADATA_KEY,
     PROTEINS,
     RESIDUES,
@@ -112,7 +113,7 @@ def _tables(inside: set[str]) -> str:
     """The tables of another LanceDB database."""
     names = sorted(
         {name[: -len(".lance")] for name in inside if name.endswith(".lance")}
-        - {PROTEINS, RESIDUES, LEDGER, TRANSFORMS}
+        - {PROTEINS, RESIDUES, LEDGER, TRANSFORMS, MAP}
     )
     return f", but {', '.join(names[:5])}" if names else ""
 

@@ -10,6 +10,7 @@ from protvec.store.arrays import Residues, array_lookup, arrow_schema, iter_arra
 from protvec.store.columns import kind_of, user_columns
 from protvec.store.filters import KEYS_PER_FILTER, enclosed, quote
 from protvec.store.lookup import Lookup
+from protvec.store.places.table import MapTable
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
 from protvec.store.scoring import scoring_of
@@ -177,7 +178,7 @@ class Reader(Texts):
 
         handle, residue_handle = self._current()
         table = read(handle, columns=["digest", "length", "dataset"])
-        scoring = scoring_of(handle.schema)
+        scoring, drawn = scoring_of(handle.schema), MapTable(self.location).record()
         groups = table.group_by("dataset").aggregate([([], "count_all")]).to_pylist()
         return {
             "path": self.path,
@@ -197,6 +198,7 @@ class Reader(Texts):
             "columns": {name: kind_of(kind) or str(kind) for name, kind in user_columns(handle.schema).items()},
             "snapshots": self.snapshot_names,
             "scoring": scoring.to_dict() | {"text": str(scoring)},
+            "map": None if drawn is None else drawn.to_dict() | {"text": str(drawn)},
             "indexes": [index.name for index in handle.describe_indices()],
         }
 

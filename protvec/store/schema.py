@@ -22,6 +22,7 @@ PROTEINS = "proteins"
 RESIDUES = "residues"
 LEDGER = "ledger"
 TRANSFORMS = "transforms"
+MAP = "map"
 
 # LanceDB detects two writers of one key only where the key is declared so, and is not nullable.
 _PRIMARY_KEY = {"lance-schema:unenforced-primary-key": "true"}

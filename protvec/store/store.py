@@ -11,6 +11,7 @@ from protvec.store.editing import Editing
 from protvec.store.index.indexing import Indexing
 from protvec.store.keeping import Keeping
 from protvec.store.location import locate
+from protvec.store.places.keeping import Placing
 from protvec.store.schema import SCHEMA_VERSION, Description
 from protvec.store.scoring.calibrating import Calibrating
 from protvec.store.searching import SEARCH_MEMORY, check_memory
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from protvec.store.location import Location
 
 
-class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrating):
+class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrating, Placing):
     """An open database. One may be used from many threads.
 
     Reads follow what other processes commit, within ``read_consistency_seconds``; each call sees one

@@ -170,6 +170,27 @@ def update(dataset: LanceDataset, key: str, rows: pa.Table) -> None:
     commit(dataset, change)
 
 
+def overwrite(dataset: LanceDataset, rows: pa.Table, storage: dict[str, str] | None) -> LanceDataset:
+    """Have these rows, with the metadata of their schema, in place of all that there are; a handle on that version."""
+    import lance
+
+    def change(target: LanceDataset) -> None:
+        lance.write_dataset(rows, target.uri, mode="overwrite", data_storage_version=_FORMAT, storage_options=storage)
+
+    return commit(dataset, change)[0]
+
+
+def drop_table(where: Location) -> None:
+    """Remove a table with all its versions, in whatever state it is; nothing where there is none."""
+    import lance
+
+    try:
+        lance.LanceDataset.drop(where.path, storage_options=where.storage)
+    except LANCE_ERRORS as error:
+        if not re.search(r"not found|does not exist|No such file", str(error), re.IGNORECASE):
+            raise DatabaseError(f"{where}: cannot be removed: {brief(error)}") from error
+
+
 def delete_rows(dataset: LanceDataset, where: str) -> int:
     """Remove rows in one commit; how many."""
     return int(commit(dataset, lambda target: target.delete(where))[1]["num_deleted_rows"])

@@ -16,7 +16,7 @@ class Finding:
 
     Attributes:
         code: Short name of the kind; ``docs/maintenance.md`` lists them.
-        table: ``proteins``, ``residues``, ``ledger`` or ``transforms``.
+        table: ``proteins``, ``residues``, ``ledger``, ``transforms`` or ``map``.
         message: What was found, in words.
         count: How many rows it concerns.
         ids: Of these rows: ids of proteins, digests of residues, names of runs, files or indexes.

@@ -9,6 +9,7 @@ from protvec.errors import DatabaseError
 from protvec.store.check.arrays import SAMPLE, Comparison, Owners, compare
 from protvec.store.check.findings import CheckResult, Finding
 from protvec.store.check.fragments import Fragments
+from protvec.store.check.places import check_places
 from protvec.store.check.rows import lengths_that_differ, scan_proteins, scan_residues
 from protvec.store.check.search import check_search
 from protvec.store.check.tables import check_indexes, check_ledger, check_schemas
@@ -67,6 +68,7 @@ def check(store: Store, *, full: bool = False, progress: Callable[[int, int], No
             result.findings += check_search(store, proteins, full=full)
         result.findings += check_indexes(name, fragments.dataset)
     if store.at is None:
+        result.findings += check_places(store, rows)
         result.findings += check_ledger(store)
     return result
 

@@ -70,6 +70,10 @@ class TableRepairs(Embedding):
         drop_columns(self._table(PROTEINS), but=self._store.scoring.column)
         self._done(finding, f"{finding.count} columns of search vectors removed")
 
+    def _drop_map(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
+        self._store.drop_places()
+        self._done(finding, "the map is removed: `protvec map` makes another")
+
     def _ledger(self, finding: Finding) -> None:
         ledger, rows = self._store.ledger, self._table(PROTEINS).count_rows()
         if finding.code == "ledger-missing":

@@ -97,6 +97,7 @@ class _Mender(RowRepairs, TableRepairs):
             "no-search-vector": self._calibrate,
             "wrong-search-vector": self._project,
             "index-behind": self._extend_index,
+            "map-damaged": self._drop_map,
         }
         codes = {finding.code for finding in findings}
         # Rows of damaged files, and rows that are there twice, would stand in the way of what comes after.

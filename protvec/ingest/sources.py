@@ -6,7 +6,7 @@ import hashlib
 import shutil
 import stat
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -70,36 +70,38 @@ def open_sources(files: Sequence[str | Path], *, stdin: BinaryIO | None = None) 
     Raises:
         FastaError: a file is not there or named twice.
     """
-    with tempfile.TemporaryDirectory(prefix="protvec-") as scratch:
+    with ExitStack() as copies:
         sources: list[Source] = []
         for file in files:
-            source = _open(str(file), stdin, Path(scratch) / str(len(sources)))
+            source = _open(str(file), stdin, copies)
             if any(source.path.resolve() == other.path.resolve() for other in sources):
                 raise FastaError("named twice", file=source.name)
             sources.append(source)
         yield sources
 
 
-def _open(name: str, stdin: BinaryIO | None, copy: Path) -> Source:
+def _open(name: str, stdin: BinaryIO | None, copies: ExitStack) -> Source:
     if name == "-":
         if stdin is None:
             raise FastaError("standard input is not available here", file=STDIN)
-        return _spool(STDIN, stdin, copy)
+        return _spool(STDIN, stdin, copies)
     path = Path(name)
     try:
         if stat.S_ISFIFO(path.stat().st_mode):  # as of the shell's <(zcat …): it can be read only once
             with path.open("rb") as stream:
-                return _spool(name, stream, copy)
+                return _spool(name, stream, copies)
         return Source(name, path, _signature(path))
     except OSError as error:
         reason = "no such file" if isinstance(error, FileNotFoundError) else (error.strerror or str(error))
         raise FastaError(reason, file=name) from None
 
 
-def _spool(name: str, stream: BinaryIO, copy: Path) -> Source:
-    with copy.open("wb") as target:
-        shutil.copyfileobj(stream, target)
-    return Source(name, copy, _signature(copy))
+def _spool(name: str, stream: BinaryIO, copies: ExitStack) -> Source:
+    """What can be read only once, as a file that can be read again until the stack is left."""
+    target = copies.enter_context(tempfile.NamedTemporaryFile(prefix="protvec-"))  # noqa: SIM115  # the stack closes it
+    shutil.copyfileobj(stream, target)
+    target.flush()
+    return Source(name, Path(target.name), _signature(Path(target.name)))
 
 
 def _signature(path: Path) -> tuple[int, int]:

@@ -7,6 +7,7 @@ In one run on one machine, on real proteins (Arabidopsis, chromosome 1) drawn to
 - every engine and precision of protvec on the same checkpoint (what cannot run here says why);
 - NEAR, the small other model, in each of its engines;
 - ``protvec search`` as a whole process, with Ankh in int8 and with NEAR;
+- where ``--sections parts`` asks for it, where an encoder's time goes, part by part;
 - where ``--sections long`` asks for it, one protein as long as titin: half an hour, or ``--layers 2``: a minute.
 
 Each contender is a process of its own. They take turns, round after round, because machines are noisy: ratios
@@ -37,6 +38,7 @@ from _bench import Spread, Worker, draw, proteins, provenance, table, write_json
 from _bench_encoders import ON, PLAIN, RANDOM_MARK, SHAPES, flop, write_random
 from _bench_limit import ceilings, spread
 from _bench_long import TITIN, time_long
+from _bench_parts import show_parts
 from _bench_race import Contender, entries, race
 from _bench_search import SEARCHES, time_searches
 
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from protvec.fasta import Record
     from protvec.models import Checkpoint
 
-SECTIONS = ("engine", "near", "search", "long")
+SECTIONS = ("engine", "near", "search", "parts", "long")
 PRECISIONS = ("fp32", "bf16", "int8")
 RESIDUES, QUICK_RESIDUES = 12_000, 2_000
 NEAR_TIMES = 5  # NEAR is that much faster that it gets more proteins
@@ -82,6 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result["search"] = [time_searches(name, checkpoint, records, (("openvino", "int8"), ("torch", "fp32")))]
         if near:
             result["search"].append(time_searches("near", near, records, (("auto", "auto"),)))
+    if "parts" in options.sections:
+        print(f"\n{name}")
+        result["parts"] = show_parts(checkpoint, options.precisions)
     if "long" in options.sections:
         result["long"] = [time_long(options.long, options.layers, precision) for precision in options.precisions]
     if options.json:

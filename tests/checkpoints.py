@@ -149,6 +149,22 @@ def add_outliers(directory: Path, factor: float, *, every: int = 32) -> Path:
     return directory
 
 
+def add_outlier_letter(directory: Path, letter: str, size: float, *, channel: int = 3) -> Path:
+    """Give one letter of a checkpoint of Ankh's vocabulary an embedding that is nearly all in one channel.
+
+    Behind the layer norm that channel of this letter is as large as a number can be there, and some times larger than
+    any of the other letters.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    file = directory / "model.safetensors"
+    tensors = load_file(file)
+    name = next(name for name in tensors if name in ("shared.weight", "encoder.embed_tokens.weight"))
+    tensors[name][ANKH_PIECES.index(letter), channel] = size
+    save_file(tensors, file, metadata={"format": "pt"})
+    return directory
+
+
 def edit_config(directory: Path, **changes: object) -> None:
     """Change fields of ``config.json``; None removes one."""
     path = directory / "config.json"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from protvec.data import sample
+from protvec.engine.openvino import supported_precisions
 from protvec.fasta import Record
 from protvec.models import Checkpoint, find
 
@@ -24,6 +25,7 @@ import _bench
 import _bench_encoders
 import _bench_limit
 import _bench_long
+import _bench_parts
 import _bench_search
 import bench_engine
 from _bench_race import Contender
@@ -145,6 +147,40 @@ def test_a_worker_is_one_process_of_its_own(worker: _bench.Worker) -> None:
     with pytest.raises(_bench.WorkerError, match=r"^JSONDecodeError: Expecting value: line 1 column 1 \(char 0\)$"):
         worker.call(json.loads, "?")
     assert worker.call(os.getpid) == first
+
+
+@pytest.mark.parametrize("precision", [p for p in ("fp32", "int8") if p in supported_precisions()])
+def test_the_parts_of_the_time_are_all_of_it(random_t5: Checkpoint, precision: str) -> None:
+    (entry,) = _bench_parts.measure(str(random_t5.directory), precision, [60])
+    assert sum(entry["gflop"].values()) == pytest.approx(_bench_encoders.flop(random_t5, [59]) / 1e9), "59 and </s>"
+    assert set(entry["gflop"]) - {_bench_parts.FIXED} <= set(entry["seconds"]), "a part that has products takes time"
+    assert all(seconds > 0 for seconds in entry["seconds"].values())
+
+
+def test_parts_are_held_against_the_peak_of_their_arithmetic() -> None:
+    seconds = {_bench_parts.FOUND: 2.0, _bench_parts.ATTENTION: 1.0, _bench_parts.REST: 1.0}
+    entry = {"precision": "int8", "length": 100, "seconds": seconds}
+    entry["gflop"] = {_bench_parts.FOUND: 800.0, _bench_parts.ATTENTION: 100.0}
+    found = _bench_parts.held_against(entry, {"int8": 500.0, "bf16": 200.0, "fp32": 100.0})
+    assert found["parts"] == {
+        _bench_parts.FOUND: {"share": 0.5, "of_peak": pytest.approx(0.8)},
+        _bench_parts.ATTENTION: {"share": 0.25, "of_peak": pytest.approx(0.5)},
+        _bench_parts.REST: {"share": 0.25, "of_peak": None},
+    }
+    assert found["at_peak"] == pytest.approx((1.6 + 0.5) / 4)
+    assert found["residues_a_second"] == 25
+    unknown = _bench_parts.held_against(entry, {"int8": None, "bf16": None, "fp32": None})
+    assert unknown["parts"][_bench_parts.FOUND]["of_peak"] is None
+
+
+def test_fixed_steps_are_counted_with_all_that_read_the_input() -> None:
+    config = TINY | {"d_model": 10, "num_heads": 2, "d_kv": 5, "d_ff": 7}
+    names = ["encoder.block.0.layer.0.SelfAttention.q.weight/highest"]
+    attention = _bench_parts.work(config, 1000, names)
+    assert attention[_bench_parts.FIXED] == pytest.approx(2e-9 * 1000 * 10 * 30)
+    both = _bench_parts.work(config, 1000, [*names, "encoder.block.0.layer.1.DenseReluDense.wi_0.weight/highest"])
+    assert both[_bench_parts.FIXED] == pytest.approx(2e-9 * 1000 * 10 * (30 + 14))
+    assert sum(both.values()) == pytest.approx(sum(attention.values()))
 
 
 def test_a_worker_that_dies_says_so(worker: _bench.Worker) -> None:

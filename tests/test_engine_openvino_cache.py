@@ -43,6 +43,7 @@ def test_a_conversion_is_made_once(tmp_path: Path) -> None:
         cache.Key("org/model", None, "a" * 64, "int8", "2027.0.0"),
         cache.Key("org/model", None, "a" * 64, "int8", "2026.4.1", version=cache.VERSION + 1),
         cache.Key("org_model", None, "a" * 64, "int8", "2026.4.1"),
+        cache.Key("org/model", None, "a" * 64, "int8", "2026.4.1", fixed=False),
     ],
 )
 def test_another_key_does_not_find_it(tmp_path: Path, other: cache.Key) -> None:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from checkpoints import add_outliers, write_t5
+from checkpoints import add_outlier_letter, add_outliers, write_t5
 
 from protvec.cli.app import run
 from protvec.engine import fidelity, load, verify
 from protvec.engine.fidelity import Card, Fidelity
-from protvec.engine.openvino import calibrate, supported_precisions
+from protvec.engine.openvino import (
+    calibrate,
+    convert,
+    converted,
+    free,
+    is_free,
+    remove,
+    supported_precisions,
+)
 from protvec.models import find
 
 if TYPE_CHECKING:
@@ -91,6 +100,8 @@ def test_a_card_survives_the_disk() -> None:
     entry = Fidelity("int8", 0.9991, 0.9999, 0.997, 0.999, 0.98, 600.0)
     card = Card("m", "ab", "cpu", 2, "1", 34, 4000, 110.0, 0.999, {"int8": entry})
     assert Card.from_json(card.to_json()) == card
+    freed = replace(card, fixed=replace(entry, pooled_min=0.9))
+    assert Card.from_json(freed.to_json()) == freed
     for text in ("", "[]", "{}", '{"measured": {"int8": {}}}'):
         with pytest.raises(ValueError, match=r"fidelity card|Expecting"):
             Card.from_json(text)
@@ -160,6 +171,67 @@ def test_calibrated_int8_bears_outliers(factor: float, tame: Path, tmp_path: Pat
     without = verify.verify(find(tame), ["int8"]).measured["int8"]
     assert bears.passed
     assert 1 - bears.residue_min < 1.5 * (1 - without.residue_min)
+
+
+@pytest.fixture
+def unforeseen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkpoint with a large letter that no protein of the calibration has: its fixed steps are too small for it."""
+    without = [sequence.replace("W", "F") for sequence in calibrate.proteins()]
+    monkeypatch.setattr(calibrate, "proteins", lambda: without)
+    return add_outlier_letter(write_t5(tmp_path / "unforeseen", **SHAPE), "W", 100.0)
+
+
+@needs_int8
+def test_int8_that_fails_for_its_fixed_steps_goes_on_without_them(
+    unforeseen: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = find(unforeseen)
+    convert(checkpoint, "int8")
+    assert not is_free(checkpoint)
+    said: list[str] = []
+    load(checkpoint, notify=said.append)
+    card = verify.read_card(checkpoint)
+    assert card is not None
+    assert card.fixed is not None
+    assert not card.fixed.passed
+    assert card.measured["int8"].passed
+    assert card.measured["int8"].residue_min > card.fixed.residue_min + 0.01
+    assert any(f"fell to {card.fixed.pooled_min:.4f}" in line for line in said)
+    assert not any("int8 is not used" in line for line in said)
+    assert is_free(checkpoint)
+    (kept,) = [c for c in converted() if c.key.model == "unforeseen" and c.key.precision == "int8"]
+    assert kept.directory == convert(checkpoint, "int8").directory, "forced int8 has free steps too"
+
+    assert run(["models", "verify", str(unforeseen), "--precision", "int8"]) == 0
+    again = verify.read_card(checkpoint)
+    assert again is not None
+    assert again.fixed == card.fixed, "what was found before stays on the card"
+    assert f"fell to\n{card.fixed.pooled_min:.5f} for a protein" in capfd.readouterr().out
+
+
+@needs_int8
+def test_a_new_conversion_has_fixed_steps_again_where_they_pass(
+    unforeseen: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = find(unforeseen)
+    assert verify.verify(checkpoint, ["int8"]).fixed is not None
+    remove("unforeseen", precision="int8")
+    seen = [*calibrate.proteins(), "MKWVTFISLLWLFSSAYSRGVFRRDAHKSEVAHRFKDLGEWNFK"]
+    monkeypatch.setattr(calibrate, "proteins", lambda: seen)
+    card = verify.verify(checkpoint, ["int8"])
+    assert card.measured["int8"].passed
+    assert card.fixed is None
+    assert not is_free(checkpoint)
+
+
+@needs_int8
+def test_nothing_is_given_up_where_no_step_is_fixed(tame: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(calibrate, "fixed_limit", lambda *_, **__: None)
+    remove("tame", precision="int8")
+    made = convert(find(tame), "int8")
+    assert free(find(tame)) is None
+    assert convert(find(tame), "int8") == made
+    remove("tame", precision="int8")  # the other tests' have fixed steps
 
 
 def test_a_card_of_other_weights_or_another_conversion_is_not_believed(tame: Path) -> None:

@@ -75,6 +75,8 @@ class Card:
         golden: Where the official checkpoint's figures are known: the lowest cosine of the reference's vectors with
             them, over three sequences and their first eight numbers.
         measured: What was found, by precision.
+        fixed: int8 with the steps that were fixed at conversion, where it failed: ``measured`` is then of int8
+            with every step found while it runs. None where it did not fail, or had none.
     """
 
     model: str
@@ -87,6 +89,7 @@ class Card:
     reference_speed: float
     golden: float | None = None
     measured: Mapping[str, Fidelity] = field(default_factory=dict)
+    fixed: Fidelity | None = None
 
     @property
     def best(self) -> str | None:
@@ -108,7 +111,8 @@ class Card:
         try:
             values: dict[str, Any] = json.loads(text)
             measured = {name: Fidelity(**entry) for name, entry in values.pop("measured").items()}
-            return cls(**values, measured=measured)
+            fixed = values.pop("fixed", None)
+            return cls(**values, measured=measured, fixed=Fidelity(**fixed) if fixed else None)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not a fidelity card: {error}") from error
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from protvec.engine.openvino.cache import Conversion, converted, remove
-from protvec.engine.openvino.convert import convert
+from protvec.engine.openvino.convert import convert, free, is_free
 from protvec.engine.openvino.device import PRECISIONS, supported_precisions
 from protvec.engine.openvino.encoder import OpenVinoEncoder, load
 
@@ -13,6 +13,8 @@ __all__ = [
     "OpenVinoEncoder",
     "convert",
     "converted",
+    "free",
+    "is_free",
     "load",
     "remove",
     "supported_precisions",

@@ -39,6 +39,7 @@ class Key:
         precision: ``fp32``, ``bf16`` or ``int8``.
         openvino: Version of OpenVINO that wrote it.
         version: Of the converter.
+        fixed: Whether inputs may be rounded with steps that were settled at conversion; int8 alone has such.
     """
 
     model: str
@@ -47,21 +48,23 @@ class Key:
     precision: str
     openvino: str
     version: int = VERSION
+    fixed: bool = True
 
     @classmethod
-    def of(cls, checkpoint: Checkpoint, precision: str) -> Key:
+    def of(cls, checkpoint: Checkpoint, precision: str, *, fixed: bool = True) -> Key:
         """The key of a checkpoint in a precision, here and now."""
         from importlib.metadata import version
 
         space = checkpoint.space
-        return cls(space.model, space.revision, space.weights, precision, version("openvino"))
+        return cls(space.model, space.revision, space.weights, precision, version("openvino"), fixed=fixed)
 
     @property
     def directory_name(self) -> str:
         """A name that differs wherever the key does, and that a person can read."""
         name = re.sub(r"[^A-Za-z0-9._-]", "_", self.model).lstrip(".") or "model"
         revision = f"-{self.revision[:12]}" if self.revision else ""
-        parts = (self.weights[:16], self.precision, f"v{self.version}", f"ov{self.openvino}")
+        precision = self.precision if self.fixed else f"{self.precision}-free"
+        parts = (self.weights[:16], precision, f"v{self.version}", f"ov{self.openvino}")
         return f"{name}{revision}-{'-'.join(parts)}"
 
 
@@ -121,6 +124,15 @@ def make(key: Key, fill: Callable[[Path], None], root: Path | None = None) -> Co
     if made is None:
         raise OSError(f"{final}: the conversion was written but cannot be read back")
     return made
+
+
+def discard(conversion: Conversion) -> int:
+    """Delete one conversion; a process that runs it keeps running.
+
+    Returns:
+        Bytes that were freed.
+    """
+    return _delete(conversion.directory)
 
 
 def converted(root: Path | None = None) -> list[Conversion]:

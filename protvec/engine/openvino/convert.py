@@ -30,6 +30,8 @@ def convert(
 ) -> cache.Conversion:
     """Convert a checkpoint, unless that has been done; the result is kept in the user's cache directory.
 
+    One whose fixed steps were given up (``free``) stays so.
+
     Args:
         checkpoint: From ``protvec.models.find``.
         precision: ``fp32``, ``bf16`` or ``int8``.
@@ -50,8 +52,55 @@ def convert(
         if progress:
             progress(min(done, checkpoint.spec.parameters), checkpoint.spec.parameters)
 
+    if found := cache.find(cache.Key.of(checkpoint, precision, fixed=False)):
+        return found
+    return _kept(cache.Key.of(checkpoint, precision), lambda: _graph(checkpoint, precision, count))
+
+
+def is_free(checkpoint: Checkpoint) -> bool:
+    """Whether the fixed steps of a checkpoint's int8 conversion were given up."""
+    return cache.find(cache.Key.of(checkpoint, "int8", fixed=False)) is not None
+
+
+def free(checkpoint: Checkpoint) -> cache.Conversion | None:
+    """Give up the fixed steps of an int8 conversion: from now on each step is found while the model runs.
+
+    The conversion with fixed steps is deleted.
+
+    Args:
+        checkpoint: That was converted to int8.
+
+    Returns:
+        What ``convert`` gives from now on; None where no step was fixed, and nothing was done.
+
+    Raises:
+        EngineError: The disk is full.
+    """
+    fixed = cache.find(cache.Key.of(checkpoint, "int8"))
+    model = _without_steps(fixed.directory / MODEL_FILE) if fixed else None
+    if fixed is None or model is None:
+        return None
+    made = _kept(cache.Key.of(checkpoint, "int8", fixed=False), lambda: model)
+    cache.discard(fixed)
+    return made
+
+
+def _without_steps(xml: Path) -> Any | None:  # noqa: ANN401
+    """A converted model whose inputs are rounded by the plugin, all of them; None if they are already."""
+    from protvec.engine.openvino.device import core
+
+    model = core().read_model(str(xml))
+    steps = [node for node in model.get_ops() if node.get_type_name() == "FakeQuantize"]
+    for node in steps:
+        for reader in node.output(0).get_target_inputs():
+            reader.replace_source_output(node.input_value(0))
+    return model if steps else None
+
+
+def _kept(key: cache.Key, make: Callable[[], Any]) -> cache.Conversion:
+    """The conversion of that key; ``make`` gives its model where it is not there yet."""
     try:
-        return cache.make(cache.Key.of(checkpoint, precision), lambda to: _write(checkpoint, precision, to, count))
+        return cache.make(key, lambda directory: _write(make(), directory))
     except OSError as error:
         raise EngineError(
             f"{error.filename or cache.cache_directory()}: the conversion cannot be kept "
@@ -59,10 +108,9 @@ def convert(
         ) from error
 
 
-def _write(checkpoint: Checkpoint, precision: str, directory: Path, count: Callable[[int], None]) -> None:
+def _write(model: Any, directory: Path) -> None:  # noqa: ANN401
     import openvino as ov
 
-    model = _graph(checkpoint, precision, count)
     target = directory / MODEL_FILE
     try:
         ov.serialize(model, str(target), str(target.with_suffix(".bin")))

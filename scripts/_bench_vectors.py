@@ -55,11 +55,11 @@ def embedded(sequences: Sequence[str], cache: Path | None, name: str) -> NDArray
     return vectors
 
 
-def swissprot(file: Path | None, scratch: Path, count: int) -> list[str]:
-    """Distinct sequences of Swiss-Prot, at most so many, from the file or from Debian's package."""
+def swissprot(file: Path | None, scratch: Path, count: int, longest: int = 2_000) -> list[str]:
+    """Distinct sequences of Swiss-Prot, at most so many and so long, from the file or from Debian's package."""
     source = file or _installed() or _fetched(scratch)
     table = bytes.maketrans(bytes(range(len(_STDAA))), _STDAA)
-    unique = dict.fromkeys(part for part in source.read_bytes().split(b"\0") if 30 <= len(part) <= 2_000)
+    unique = dict.fromkeys(part for part in source.read_bytes().split(b"\0") if 30 <= len(part) <= longest)
     step = max(1, len(unique) // count)
     return [part.translate(table).decode().strip("*-") for part in list(unique)[::step][:count]]
 

@@ -64,6 +64,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--engines", type=names(tuple(ENGINES)), default=tuple(ENGINES), help=", ".join(ENGINES))
     parser.add_argument("--sizes", type=_sizes, help="of the synthetic vectors; default: 30000,300000,1000000")
     parser.add_argument("--proteins", type=positive, help="of Swiss-Prot; default: 100000")
+    parser.add_argument("--longest", type=positive, default=2_000, help="residues of these; default: 2000")
     parser.add_argument("--swissprot", type=Path, metavar="FILE", help="the .psq file; else Debian's is fetched")
     parser.add_argument("--fasta", type=Path, metavar="FILE", help="for near and all: these proteins; fetch nothing")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embedded vectors there for the next run")
@@ -85,12 +86,13 @@ def run_swissprot(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: A
     """The large real case."""
     count = options.proteins or (2_000 if options.quick else 100_000)
     try:
-        sequences = swissprot(options.swissprot, scratch, count)
+        sequences = swissprot(options.swissprot, scratch, count, options.longest)
     except (OSError, ValueError, RuntimeError) as error:
         print(f"\nswissprot: left out: {error}", flush=True)
         return {"problem": str(error)}
-    vectors = embedded(sequences, options.cache, "swissprot")
-    return compare(f"near, {len(vectors):,} real proteins of Swiss-Prot", vectors, None, options, scratch)
+    vectors = embedded(sequences, options.cache, f"swissprot-to-{options.longest}")
+    title = f"near, {len(vectors):,} real proteins of Swiss-Prot of up to {options.longest:,} residues"
+    return compare(title, vectors, None, options, scratch)
 
 
 def run_synthetic(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401

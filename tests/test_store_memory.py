@@ -11,7 +11,7 @@ import store_data as data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from protvec.store import Store, protein_table
+from protvec.store import Store, protein_table, searching
 from protvec.store.memory import cache, codes, rows, scan
 
 if TYPE_CHECKING:
@@ -60,7 +60,18 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_ROUNDED_ROWS", 8)
     monkeypatch.setattr(scan, "_FEW", 4)
     monkeypatch.setattr(scan, "_TILE", 32)
+    monkeypatch.setattr(scan, "_RESCORED", 8)
     monkeypatch.setattr(codes, "_CHUNK", 16)
+    monkeypatch.setattr(codes, "_COMPARED", 32)
+    monkeypatch.setattr(codes, "_THREADED", 0)
+
+
+@pytest.fixture(params=["vectors", "codes"])
+def kept(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What is in memory: vectors, or where they do not fit it their codes alone."""
+    if request.param == "codes":
+        monkeypatch.setattr(searching, "bytes_needed", lambda count, dimension: 1 << 60)
+    return str(request.param)
 
 
 numbers = st.sets(st.integers(0, 90), min_size=1, max_size=30)
@@ -95,6 +106,7 @@ def change(store: Store, shelf: Shelf, what: str, numbers: set[int]) -> None:
         store.compact()
 
 
+@pytest.mark.usefixtures("kept")
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=steps, k=st.integers(1, 50), low=st.integers(0, 90))
 def test_follows_what_is_written_deleted_and_compacted(
@@ -119,6 +131,7 @@ def test_follows_what_is_written_deleted_and_compacted(
         assert [table.to_pylist() for table in many] == [table.to_pylist() for table in one]
 
 
+@pytest.mark.usefixtures("kept")
 def test_many_queries_of_an_emptied_database_find_nothing(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     put(store, {}, {f"P{i}": vector(i) for i in range(10)})
@@ -127,6 +140,7 @@ def test_many_queries_of_an_emptied_database_find_nothing(tmp_path: Path) -> Non
     assert [table.num_rows for table in found] == [0, 0]
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_restore_brings_back_what_was_deleted(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     shelf: Shelf = {}
@@ -145,6 +159,7 @@ def test_a_restore_brings_back_what_was_deleted(tmp_path: Path) -> None:
     assert len(answer(old, vector(3), k=60)) == 40
 
 
+@pytest.mark.usefixtures("kept")
 def test_a_pinned_view_stays_as_it_was(tmp_path: Path) -> None:
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     shelf: Shelf = {}
@@ -173,6 +188,9 @@ def test_a_bound_is_never_exceeded(dimension: int) -> None:
         over = bounds - unit @ query
         assert over.min() > 0
         assert over.max() < 0.2
+    asked = rounded.queries(unit[::37].astype(np.float32))
+    far = np.abs(rounded.products(asked, slice(0, len(unit))) - unit[::37] @ unit.T)
+    assert (far <= rounded.off(asked)[:, None] + scan._slack(dimension)).all()
     some = np.array([3, 5, 700])
     np.testing.assert_array_equal(rounded.bounds(query.astype(np.float32), some), bounds[some])
 
@@ -208,6 +226,50 @@ def test_a_database_that_is_too_large_for_the_memory_is_read_instead(tmp_path: P
     assert table["id"].to_pylist() == [name for name, _ in oracle(shelf, vector(5), 7, allowed)]
 
 
+def test_codes_alone_are_kept_where_vectors_do_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    shelf: Shelf = {}
+    put(store, shelf, {f"P{i}": vector(i) for i in range(60)})
+    store.search_memory = cache.bytes_needed(60, data.D) - 1
+    read: list[int] = []
+    real = rows.Rows.taken
+    monkeypatch.setattr(rows.Rows, "taken", lambda self, places: (read.append(len(places)), real(self, places))[1])
+    where, allowed = "taxid >= 20", lambda name: int(name[1:]) >= 20
+    for k in (1, 7, 60):
+        assert answer(store, vector(5), k=k) == oracle(shelf, vector(5), k)
+        assert answer(store, vector(5), k=k, where=where) == oracle(shelf, vector(5), k, allowed)
+    found = store.find([vector(5)], k=1)
+    assert found.how.exact
+    assert str(found.how).startswith("exact: compared with all of 60 vectors")
+    ((kept, _),) = store._memory.values()
+    assert kept._rows is not None
+    assert kept._rows.vectors is None
+    assert 0 < sum(read) < 60 * 7
+    put(store, shelf, {f"P{i}": vector(i + 3) for i in range(50, 70)})  # beyond the memory for codes now, or not
+    store.search_memory = cache.bytes_coded(70, data.D)
+    assert answer(store, vector(5), k=9) == oracle(shelf, vector(5), 9)
+    store.search_memory -= 1
+    assert answer(store, vector(6), k=9) == oracle(shelf, vector(6), 9)
+
+
+def test_a_database_that_outgrows_the_memory_goes_on_with_codes(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    shelf: Shelf = {}
+    put(store, shelf, {f"P{i}": vector(i) for i in range(40)})
+    store.search_memory = cache.bytes_needed(50, data.D)
+    for count in (60, 20, 62):
+        assert answer(store, vector(5), k=9) == oracle(shelf, vector(5), 9)
+        ((kept, _),) = store._memory.values()
+        assert kept._rows is not None
+        assert (kept._rows.vectors is None) is (len(shelf) > 50)
+        if count < len(shelf):
+            store.delete(where=f"taxid >= {count}")
+            shelf = {name: each for name, each in shelf.items() if int(name[1:]) < count}
+        else:
+            put(store, shelf, {f"P{i}": vector(i + 1) for i in range(count)})
+
+
+@pytest.mark.usefixtures("kept")
 def test_many_threads_search_while_another_writes(tmp_path: Path) -> None:
     path = tmp_path / "db"
     writer = Store.create(path, data.space(), codec="none")

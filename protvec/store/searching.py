@@ -11,7 +11,7 @@ from protvec.store.answering import Asked, found_in, scanned, with_lacking
 from protvec.store.exact import query_matrix
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
-from protvec.store.memory import Cache, Columns, Passing, bytes_needed
+from protvec.store.memory import Cache, Columns, Passing, bytes_coded, bytes_needed
 from protvec.store.memory.scan import nearest
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
@@ -212,12 +212,13 @@ class Searching(ProteinReader):
     def _answer(self, asked: Asked, record: Record | None) -> Found:
         handle, compared = asked.handle, asked.compared
         _, count, _ = self._about(handle, compared.column)
-        fits = bytes_needed(count, self.space.dimension) <= self.search_memory
+        coded = bytes_needed(count, self.space.dimension) > self.search_memory
+        fits = not coded or bytes_coded(count, self.space.dimension) <= self.search_memory
         may = fits and (record is None or record.kind == "auto")  # an index that was asked for is used
         cache, hits = self._in_memory(compared)
-        if not may or not cache.pays(len(asked.queries), count):
+        if not may or not cache.pays(len(asked.queries), count, coded=coded):
             return scanned(asked) if record is None else self._indexed(asked, record)
-        rows = cache.at(handle, compared)
+        rows = cache.at(handle, compared, coded=coded)
         near = cache.nearest(rows, asked.queries, k=asked.k, where=asked.where)
         table = None
         if asked.names != ["id"]:

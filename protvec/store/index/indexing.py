@@ -11,7 +11,7 @@ from protvec.errors import DatabaseError, QueryError
 from protvec.store.changes import Changes
 from protvec.store.index import vectors
 from protvec.store.index.record import KEY, KINDS, VECTOR_INDEX, IndexInfo, Record, indexes_of, record_of, usable
-from protvec.store.memory import bytes_needed
+from protvec.store.memory import bytes_coded
 from protvec.store.scoring import scoring_of
 from protvec.store.sweep import remove_unfinished_indexes
 from protvec.store.tables import commit
@@ -114,9 +114,8 @@ class Indexing(Changes):
     def _chosen(self, handle: LanceDataset, kind: str) -> str | None:
         """The index of vectors to build, if any."""
         if kind == "auto":
-            return (
-                "ivf_sq" if bytes_needed(int(handle.count_rows()), self.space.dimension) > self.search_memory else None
-            )
+            fits = bytes_coded(int(handle.count_rows()), self.space.dimension) <= self.search_memory
+            return None if fits else "ivf_sq"
         return None if kind == "exact" else kind
 
     def _build_scalar(self, say: Callable[[str], None]) -> None:

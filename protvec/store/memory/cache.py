@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from protvec.store.memory.codes import Codes
     from protvec.store.scoring.compared import Compared
 
+# Searches that lance answers before codes of a database are made from all of its vectors: that takes as long as some.
+_SCANS = 3
 # Searches after which vectors are rounded to bytes too: a command that asks once does not pay for it.
 _SEARCHES = 3
 # As many rows are in memory sooner than lance has looked through them.
@@ -36,6 +38,11 @@ def bytes_needed(count: int, dimension: int) -> int:
     return count * (5 * dimension + 64)
 
 
+def bytes_coded(count: int, dimension: int) -> int:
+    """Memory for their rounded form alone, with ids and addresses."""
+    return count * (dimension + 96)
+
+
 @dataclass(eq=False)
 class Cache:
     """Vectors of the newest version that was asked for. Threads share one; what they get from it never changes."""
@@ -47,22 +54,32 @@ class Cache:
     _filters: OrderedDict[str, Allowed] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def at(self, handle: LanceDataset, compared: Compared) -> Rows:
-        """The rows of the version of a handle, or of a newer one that another thread asked for."""
+    def at(self, handle: LanceDataset, compared: Compared, *, coded: bool = False) -> Rows:
+        """The rows of the version of a handle, or of a newer one that another thread asked for.
+
+        Args:
+            handle: On the version.
+            compared: Which of its vectors.
+            coded: Keep their codes alone.
+        """
         with self._lock:
             now = self._rows
             if now is None or now.version < handle.version:
-                self._rows = rows.load(handle, compared) if now is None else rows.refreshed(now, handle, compared)
+                if now is None or (now.vectors is None) is not coded:
+                    now = self._rows = self._codes = None  # two of them might not fit
+                    self._rows = rows.load(handle, compared, coded=coded)
+                else:
+                    self._rows = rows.refreshed(now, handle, compared)
                 self._filters = OrderedDict()
                 if now is not None and now.moved != self._rows.moved:
                     self._codes = None
             return self._rows  # type: ignore[return-value]  # set above
 
-    def pays(self, queries: int, count: int) -> bool:
+    def pays(self, queries: int, count: int, *, coded: bool = False) -> bool:
         """Whether to have the vectors in memory for so many queries now: not for the only one of a command."""
         with self._lock:
             self._asked += queries
-            return self._rows is not None or self._asked > 1 or count <= _SMALL
+            return self._rows is not None or self._asked > (_SCANS if coded else 1) or count <= _SMALL
 
     def fork(self, version: int) -> Cache:
         """A cache for a view of this version alone: with what is here, if it is of that."""
@@ -91,6 +108,8 @@ class Cache:
         """The bytes of the rows, if they are there or pay by now."""
         with self._lock:
             self._searches += queries
+            if now.vectors is None:
+                return now.codes
             if self._searches <= _SEARCHES or len(now) < _ROUNDED_ROWS:
                 return None
             if self._rows is not None and self._rows.moved != now.moved:

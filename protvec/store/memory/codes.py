@@ -10,11 +10,12 @@ that is within ``|p| |e| + |p - p'| |r'|`` of ``g h + p' r'``, a product of byte
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from protvec.store.memory.buffers import grown
+from protvec.store.memory.parts import in_parts
 
 if TYPE_CHECKING:
     from typing import Any
@@ -23,8 +24,13 @@ if TYPE_CHECKING:
 
     _Array = NDArray[Any]
 
-# Rows are rounded so many at a time.
-_CHUNK = 4096
+# Rows are rounded so many at a time, and compared: that stays in the caches of a core.
+_CHUNK = 512
+_COMPARED = 1 << 14
+# Bytes that are worth more than one thread.
+_THREADED = 16 << 20
+# Rows that the shared direction is taken from.
+_SAMPLE = 4096
 # What float32 may add to a bound: some roundings of numbers no larger than 1.
 _SLACK = 1e-5
 _LEVELS = 127
@@ -69,37 +75,85 @@ class Codes:
         along = np.float32(query @ self.common)
         rest = self._turned((query - along * self.common)[None])
         codes, scale = _rounded(rest)
-        lost = np.linalg.norm(rest - codes * scale) * (1 + _SLACK) + _SLACK
-        at: slice | NDArray[np.intp] = slice(None) if rows is None else rows
-        bound: NDArray[np.float32] = np.asarray(simsimd.cdist(codes, self.bytes[at], "inner", out_dtype="f32"))[0]
-        bound *= self.scale[at]
-        bound *= scale[0]
-        bound += along * self.along[at]
-        bound += np.float32(np.linalg.norm(rest) * (1 + _SLACK)) * self.error[at]
-        bound += np.float32(lost) * self.length[at]
-        bound += np.float32(_SLACK)
+        lost = np.float32(np.linalg.norm(rest - codes * scale) * (1 + _SLACK) + _SLACK)
+        length = np.float32(np.linalg.norm(rest) * (1 + _SLACK))
+        count = len(self) if rows is None else len(rows)
+        bound: NDArray[np.float32] = np.empty(count, np.float32)
+
+        def compare(part: slice) -> None:
+            at: slice | NDArray[np.intp] = part if rows is None else rows[part]
+            here = bound[part]
+            simsimd.cdist(codes, self.bytes[at], "inner", out_dtype="f32", out=here[None])
+            here *= self.scale[at]
+            here *= scale[0]
+            here += along * self.along[at]
+            here += length * self.error[at]
+            here += lost * self.length[at]
+            here += np.float32(_SLACK)
+
+        in_parts(compare, count, rows=_COMPARED, threaded=count * len(query) > _THREADED)
         return bound
+
+    def queries(self, directions: NDArray[np.float32]) -> Queries:
+        """Queries as ``products`` takes them.
+
+        Args:
+            directions: ndarray, shape=(Q, D), each of length 1.
+        """
+        along: NDArray[np.float32] = directions @ self.common
+        rest = self._turned(directions - along[:, None] * self.common)
+        return Queries(along, rest, _lengths(rest) * (1 + _SLACK))
+
+    def products(self, queries: Queries, tile: slice) -> NDArray[np.float32]:
+        """The cosines of queries with some rows, as far as the bytes of the rows tell: ndarray, shape=(Q, rows)."""
+        scores: NDArray[np.float32] = queries.rest @ self.bytes[tile].astype(np.float32).T
+        scores *= self.scale[tile]
+        scores += queries.along[:, None] * self.along[tile]
+        return scores
+
+    def off(self, queries: Queries) -> NDArray[np.float32]:
+        """How far ``products`` may be from the cosines but for the rounding of its sums: ndarray, shape=(Q,)."""
+        worst = self.error.max(initial=0.0)
+        off: NDArray[np.float32] = queries.length * worst + np.float32(_SLACK)
+        return off
 
     def first(self, rows: int) -> Codes:
         """Of the first rows alone."""
         return self if rows == len(self) else self._with(*(array[:rows] for array in self._arrays))
 
+    def only(self, rows: NDArray[np.bool_]) -> Codes:
+        """Of some rows alone, at new places."""
+        return self._with(*(array[rows] for array in self._arrays))
+
     def extended(self, vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> Codes:
         """The same with the rows after the first N; ``vectors`` and ``inverse`` are of all."""
         if len(self) >= len(vectors):
             return self
-        longer = self._with(*(grown(array, len(vectors)) for array in self._arrays))
-        for start in range(len(self), len(vectors), _CHUNK):
-            part = slice(start, min(start + _CHUNK, len(vectors)))
+        longer = self.longer(len(vectors))
+        longer.fill(slice(len(self), len(vectors)), vectors[len(self) :], inverse[len(self) :])
+        return longer
+
+    def longer(self, rows: int) -> Codes:
+        """With so many rows: those after the first N are to be filled."""
+        return self._with(*(grown(array, rows) for array in self._arrays))
+
+    def fill(self, rows: slice, vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> None:
+        """Round vectors into these rows; ``inverse`` is one by the norm of each."""
+
+        def fill(part: slice) -> None:
+            at = slice(rows.start + part.start, rows.start + part.stop)
             unit: NDArray[np.float32] = vectors[part] * inverse[part, None]
             along: NDArray[np.float32] = unit @ self.common
-            rest = self._turned(unit - along[:, None] * self.common)
+            unit -= along[:, None] * self.common
+            rest = self._turned(unit)
             codes, scale = _rounded(rest)
             back = codes * scale[:, None]
-            longer.bytes[part], longer.scale[part], longer.along[part] = codes, scale, along
-            longer.error[part] = _lengths(rest - back) * (1 + _SLACK) + _SLACK
-            longer.length[part] = _lengths(back)
-        return longer
+            self.bytes[at], self.scale[at], self.along[at] = codes, scale, along
+            self.length[at] = _lengths(back)
+            back -= rest
+            self.error[at] = _lengths(back) * (1 + _SLACK) + _SLACK
+
+        in_parts(fill, len(vectors), rows=_CHUNK, threaded=len(vectors) >= 4 * _CHUNK)
 
     @property
     def _arrays(self) -> tuple[_Array, ...]:
@@ -115,23 +169,41 @@ class Codes:
         return turned
 
 
+class Queries(NamedTuple):
+    """Queries in the parts that vectors are split into.
+
+    Attributes:
+        along: ndarray, shape=(Q,), dtype=float32: ``g`` of each.
+        rest: ndarray, shape=(Q, D), dtype=float32: ``p`` of each.
+        length: ndarray, shape=(Q,), dtype=float32: ``|p|`` of each, not less than it is.
+    """
+
+    along: NDArray[np.float32]
+    rest: NDArray[np.float32]
+    length: NDArray[np.float32]
+
+
 def encode(vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> Codes:
     """Round all rows; the shared direction is that of their mean."""
+    return empty(vectors, inverse).extended(vectors, inverse)
+
+
+def empty(vectors: NDArray[np.float32], inverse: NDArray[np.float32]) -> Codes:
+    """No rows yet; the shared direction is that of the mean of these."""
     dimension = vectors.shape[1]
-    sample = slice(None, None, max(1, len(vectors) // _CHUNK))
+    sample = slice(None, None, max(1, len(vectors) // _SAMPLE))
     mean = (vectors[sample] * inverse[sample, None]).mean(axis=0, dtype=np.float64)
     norm = np.linalg.norm(mean)
     common = mean / norm if norm > _SLACK else np.eye(dimension)[0]
     rows = max(each for each in range(1, int(dimension**0.5) + 1) if dimension % each == 0)
     nothing = [np.empty(0, np.float32) for _ in range(4)]
-    none = Codes(
+    return Codes(
         common.astype(np.float32),
         _rotation(rows),
         _rotation(dimension // rows),
         np.empty((0, dimension), np.int8),
         *nothing,
     )
-    return none.extended(vectors, inverse)
 
 
 def _rotation(size: int) -> NDArray[np.float32]:
@@ -143,11 +215,12 @@ def _rotation(size: int) -> NDArray[np.float32]:
 
 def _rounded(rows: NDArray[np.float32]) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Each row in 8 bits, and its scale."""
-    largest = np.maximum(np.abs(rows).max(axis=1), np.float32(1e-30))
-    codes = np.rint(rows * (_LEVELS / largest)[:, None]).astype(np.int8)
+    largest = np.maximum(np.maximum(rows.max(axis=1), -rows.min(axis=1)), np.float32(1e-30))
+    levels = rows * (_LEVELS / largest)[:, None]
+    codes = np.rint(levels, out=levels).astype(np.int8)
     return codes, (largest / _LEVELS).astype(np.float32)
 
 
 def _lengths(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    lengths: NDArray[np.float32] = np.sqrt(np.square(rows).sum(axis=1))
+    lengths: NDArray[np.float32] = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return lengths

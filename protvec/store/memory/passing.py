@@ -80,8 +80,9 @@ class Passing:
         pays = known.few or known.asked > 1
         if known.rows is None and pays and bytes_needed(known.count, dimension) <= min(room, _MOST):
             known.rows = meeting(handle, where, compared)
-        if known.rows is not None and known.codes is None and known.asked > _SEARCHES and known.count > _ROUNDED_ROWS:
-            known.codes = encode(known.rows.vectors, known.rows.inverse)
+        rows, many = known.rows, known.asked > _SEARCHES and known.count > _ROUNDED_ROWS
+        if rows is not None and rows.vectors is not None and known.codes is None and many:
+            known.codes = encode(rows.vectors, rows.inverse)
         with self._lock:
             self._known[key] = known
             self._known.move_to_end(key)

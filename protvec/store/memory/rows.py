@@ -1,4 +1,4 @@
-"""The vectors of one version of ``proteins`` in memory, made from those of the version before."""
+"""The vectors of one version of ``proteins`` in memory, or their codes; made from those of the version before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from protvec.store.filters import LANCE_ERRORS, enclosed, explain
+from protvec.store.memory import codes as coding
 from protvec.store.memory.buffers import grown
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from lance import LanceDataset, LanceFragment, LanceScanner
     from numpy.typing import NDArray
 
+    from protvec.store.memory.codes import Codes
     from protvec.store.scoring.compared import Compared
 
 _BATCH_ROWS = 4096
@@ -59,7 +61,10 @@ class Rows:
 
     Attributes:
         handle: On that version.
-        vectors: ndarray, shape=(N, D), dtype=float32, each bit as it was written.
+        compared: Which of its vectors.
+        vectors: ndarray, shape=(N, D), dtype=float32, each bit as it was written; None where codes are all that is in
+            memory, and vectors are read from the table as they are needed.
+        codes: The vectors in bytes, where these are not there, and there are any.
         inverse: ndarray, shape=(N,), dtype=float32: one by the norm of each.
         addresses: ndarray, shape=(N,), dtype=uint64: where the row is in the table.
         ids: N ids.
@@ -69,7 +74,9 @@ class Rows:
     """
 
     handle: LanceDataset
-    vectors: NDArray[np.float32]
+    compared: Compared
+    vectors: NDArray[np.float32] | None
+    codes: Codes | None
     inverse: NDArray[np.float32]
     addresses: NDArray[np.uint64]
     ids: pa.Array
@@ -78,7 +85,14 @@ class Rows:
     moved: int
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self.addresses)
+
+    def taken(self, places: NDArray[np.intp]) -> NDArray[np.float32]:
+        """The vectors of some rows, from memory or from the table: ndarray, shape=(len(places), D)."""
+        if self.vectors is not None:
+            return self.vectors[places]
+        unique, back = np.unique(places, return_inverse=True)
+        return self.compared.of(self.handle, self.addresses[unique])[back]
 
     @cached_property
     def everything(self) -> Allowed | None:
@@ -108,9 +122,9 @@ class Rows:
         return len(self) if self.alive is None else int(self.alive.sum())
 
 
-def load(handle: LanceDataset, compared: Compared) -> Rows:
-    """Read the vectors of a version."""
-    return _with_fragments(_nothing(handle), handle, list(handle.get_fragments()), compared)
+def load(handle: LanceDataset, compared: Compared, *, coded: bool = False) -> Rows:
+    """Read the vectors of a version, and keep them, or their codes alone."""
+    return _with_fragments(_nothing(handle, compared, coded=coded), handle, list(handle.get_fragments()))
 
 
 def meeting(
@@ -130,7 +144,7 @@ def meeting(
             tables.append(table.select(["id", "_rowaddr"]))
     except LANCE_ERRORS as error:
         raise explain(error, handle, where) from error
-    none = _nothing(handle)
+    none = _nothing(handle, compared)
     if not tables:
         return none
     vectors, table = np.concatenate(matrices), pa.concat_tables(tables)
@@ -139,14 +153,16 @@ def meeting(
     return replace(none, vectors=vectors, inverse=inverse, addresses=table["_rowaddr"].to_numpy(), ids=ids)
 
 
-def _nothing(handle: LanceDataset) -> Rows:
+def _nothing(handle: LanceDataset, compared: Compared, *, coded: bool = False) -> Rows:
     """No rows of a version."""
     import pyarrow as pa
 
-    dimension = handle.schema.field("vector").type.list_size
+    vectors = np.empty((0, handle.schema.field("vector").type.list_size), np.float32)
     return Rows(
         handle,
-        np.empty((0, dimension), np.float32),
+        compared,
+        None if coded else vectors,
+        None,
         np.empty(0, np.float32),
         np.empty(0, np.uint64),
         pa.array([], pa.string()),
@@ -168,10 +184,10 @@ def refreshed(rows: Rows, handle: LanceDataset, compared: Compared) -> Rows:
         else:
             alive[part.start : part.stop] = False
     new = [fragment for key, fragment in fragments.items() if key not in parts]
-    kept = replace(rows, handle=handle, alive=None if alive.all() else alive, parts=parts)
+    kept = replace(rows, handle=handle, compared=compared, alive=None if alive.all() else alive, parts=parts)
     if kept.count < (1 - _MOST_REMOVED) * len(kept):
         kept = _packed(kept)
-    return _with_fragments(kept, handle, new, compared)
+    return _with_fragments(kept, handle, new)
 
 
 def _follow(rows: Rows, handle: LanceDataset, fragment: LanceFragment, part: Part, alive: NDArray[np.bool_]) -> bool:
@@ -183,28 +199,35 @@ def _follow(rows: Rows, handle: LanceDataset, fragment: LanceFragment, part: Par
     return int(alive[part.start : part.stop].sum()) == len(left)
 
 
-def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragment], compared: Compared) -> Rows:
+def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragment]) -> Rows:
     """The rows, and those of more fragments after them."""
     import pyarrow as pa
 
     if not fragments:
         return rows
+    compared = rows.compared
     groups = list(compared.groups(handle, fragments))
     fragments = [fragment for some, _, _ in groups for fragment in some]
     counts = [fragment.count_rows() for fragment in fragments]
     start, stop = len(rows), len(rows) + sum(counts)
-    vectors = grown(rows.vectors, stop)
+    vectors = None if rows.vectors is None else grown(rows.vectors, stop)
+    codes = None if rows.codes is None else rows.codes.longer(stop)
     inverse, addresses = grown(rows.inverse, stop), grown(rows.addresses, stop)
     ids, at = [rows.ids], start
     try:
         for some, column, transform in groups:
             for batch in _read(handle, some, ["id", column]).to_batches():
-                end = at + batch.num_rows
-                vectors[at:end] = compared.matrix(handle, batch, column, transform)
-                addresses[at:end] = batch["_rowaddr"].to_numpy()
-                inverse[at:end] = 1 / np.sqrt(np.square(vectors[at:end]).sum(axis=1))
+                here = slice(at, at + batch.num_rows)
+                matrix = compared.matrix(handle, batch, column, transform)
+                addresses[here] = batch["_rowaddr"].to_numpy()
+                inverse[here] = 1 / np.sqrt(np.square(matrix).sum(axis=1))
+                if vectors is not None:
+                    vectors[here] = matrix
+                else:
+                    codes = coding.empty(matrix, inverse[here]).longer(stop) if codes is None else codes
+                    codes.fill(here, matrix, inverse[here])
                 ids.append(batch["id"])
-                at = end
+                at = here.stop
     except LANCE_ERRORS as error:
         raise explain(error, handle, None) from error
     parts = dict(rows.parts)
@@ -212,7 +235,17 @@ def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragm
         parts[_key(fragment, handle, compared)] = Part(start, start + count, fragment.deletion_file())
         start += count
     alive = None if rows.alive is None else np.concatenate([rows.alive, np.ones(stop - len(rows), bool)])
-    return Rows(handle, vectors, inverse, addresses, pa.concat_arrays(ids), alive, parts, rows.moved)
+    return replace(
+        rows,
+        handle=handle,
+        vectors=vectors,
+        codes=codes,
+        inverse=inverse,
+        addresses=addresses,
+        ids=pa.concat_arrays(ids),
+        alive=alive,
+        parts=parts,
+    )
 
 
 def _key(fragment: LanceFragment, handle: LanceDataset, compared: Compared) -> Key:
@@ -236,13 +269,14 @@ def _packed(rows: Rows) -> Rows:
     parts = {
         key: Part(int(before[part.start]), int(before[part.stop]), part.deletions) for key, part in rows.parts.items()
     }
-    return Rows(
-        rows.handle,
-        rows.vectors[alive],
-        rows.inverse[alive],
-        rows.addresses[alive],
-        rows.ids.filter(pa.array(alive)),
-        None,
-        parts,
-        rows.moved + 1,
+    return replace(
+        rows,
+        vectors=None if rows.vectors is None else rows.vectors[alive],
+        codes=None if rows.codes is None else rows.codes.only(alive),
+        inverse=rows.inverse[alive],
+        addresses=rows.addresses[alive],
+        ids=rows.ids.filter(pa.array(alive)),
+        alive=None,
+        parts=parts,
+        moved=rows.moved + 1,
     )

@@ -70,6 +70,10 @@ def nearest_one(
         k: How many at most.
         allowed: The rows that may be found; None for all.
     """
+    if rows.vectors is None:
+        if codes is None:  # there are no rows
+            return _ranked(rows, query[None], np.zeros(0, np.intp), np.zeros(0, np.intp), k)
+        return _by_reading(rows, codes, query, k, allowed)
     direction, slack = _unit(query), _slack(len(query))
     if allowed is not None and len(allowed.places) <= max(_FEW, k):
         found = allowed.places
@@ -99,14 +103,13 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
     if not len(rows):
         none = np.zeros(0, np.intp)
         return _ranked(rows, queries, none, none, k)
-    directions = np.stack([_unit(query) for query in queries])
-    margin = np.float32(2 * _slack(queries.shape[1]))
+    products = _Products(rows, np.stack([_unit(query) for query in queries]))
+    margin = products.margin
     best = np.full(len(queries), -np.inf, np.float32)  # not above the k-th best score of each
     found: list[_Pairs] = []
     for start in range(0, len(rows), _TILE):
         tile = slice(start, min(start + _TILE, len(rows)))
-        scores = directions @ rows.vectors[tile].T
-        scores *= rows.inverse[tile]
+        scores = products.of(tile)
         if allowed is not None:
             scores[:, allowed.closed[tile]] = -np.inf
         np.maximum(best, _kth_of_each(scores, k), out=best)
@@ -117,6 +120,33 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
             found = [_thinned(found, best, k, margin)]
     pairs = _thinned(found, best, k, margin)
     return _ranked(rows, queries, pairs.place, pairs.query, k)
+
+
+class _Products:
+    """Cosines of several queries with rows, as they are in memory: of vectors in float32, or of codes.
+
+    Attributes:
+        margin: ndarray, shape=(Q,): how far two of them of one query may be from the order of the true ones.
+    """
+
+    def __init__(self, rows: Rows, directions: NDArray[np.float32]) -> None:
+        slack = np.float32(_slack(directions.shape[1]))
+        self._rows, self._directions = rows, directions
+        self._queries = None if rows.codes is None else rows.codes.queries(directions)
+        off = np.zeros(len(directions), np.float32)
+        if rows.codes is not None and self._queries is not None:
+            off = rows.codes.off(self._queries)
+        self.margin: NDArray[np.float32] = 2 * (off + slack)
+
+    def of(self, tile: slice) -> NDArray[np.float32]:
+        """Those with some of the rows: ndarray, shape=(Q, rows)."""
+        rows = self._rows
+        if rows.codes is not None and self._queries is not None:
+            return rows.codes.products(self._queries, tile)
+        assert rows.vectors is not None
+        scores: NDArray[np.float32] = self._directions @ rows.vectors[tile].T
+        scores *= rows.inverse[tile]
+        return scores
 
 
 class _Pairs(NamedTuple):
@@ -145,24 +175,75 @@ def _by_codes(
     rows: Rows, codes: Codes, direction: NDArray[np.float32], k: int, allowed: Allowed | None
 ) -> NDArray[np.intp]:
     """The rows that may be among the k nearest, for all that their bytes say."""
-    places = None
-    if allowed is not None and len(allowed.places) < _GATHERED * len(rows):
-        places = allowed.places
-    bounds = codes.bounds(direction, places)
-    if places is None and allowed is not None:
-        bounds[allowed.closed] = -np.inf
-    first = np.flatnonzero(bounds >= max(_kth_largest(bounds, 2 * k + 16), _NEVER))
+    bounds, places = _bounds(rows, codes, direction, allowed)
+    first = _highest(bounds, k)
     scores = _products(rows, first if places is None else places[first], direction)
     least = _kth_largest(scores, k) - _slack(len(direction))  # the k-th best has this at least
     found = np.flatnonzero(bounds >= max(least, _NEVER))
     return found if places is None else places[found]
 
 
+def _by_reading(rows: Rows, codes: Codes, query: NDArray[np.float32], k: int, allowed: Allowed | None) -> Nearest:
+    """The k nearest where vectors have to be read: those that, for all that their bytes say, may be among them."""
+    best = _Best(rows, query, k)
+    if allowed is not None and len(allowed.places) <= max(_FEW, k):
+        best.look(allowed.places, np.ones(len(allowed.places), np.float32))
+    else:
+        bounds, places = _bounds(rows, codes, _unit(query), allowed)
+        for _ in range(2):  # at first ones, then at all others that may be as near as the best of these
+            some = np.flatnonzero(bounds >= best.least) if len(best.places) else _highest(bounds, k)
+            best.look(some if places is None else places[some], bounds[some])
+            bounds[some] = -np.inf
+    return _ranked(rows, query[None], best.places, np.zeros(len(best.places), np.intp), k, best.scores)
+
+
+def _bounds(
+    rows: Rows, codes: Codes, direction: NDArray[np.float32], allowed: Allowed | None
+) -> tuple[NDArray[np.float32], NDArray[np.intp] | None]:
+    """What the scores of rows cannot exceed; which rows these are, where it is not all of them."""
+    if allowed is not None and len(allowed.places) < _GATHERED * len(rows):
+        return codes.bounds(direction, allowed.places), allowed.places
+    bounds = codes.bounds(direction)
+    if allowed is not None:
+        bounds[allowed.closed] = -np.inf
+    return bounds, None
+
+
+def _highest(bounds: NDArray[np.float32], k: int) -> NDArray[np.intp]:
+    """Rows of the highest bounds, among them the k nearest as a rule."""
+    return np.flatnonzero(bounds >= max(_kth_largest(bounds, 2 * k + 16), _NEVER))
+
+
+class _Best:
+    """The best rows of a query so far, where each vector that is looked at has to be read."""
+
+    def __init__(self, rows: Rows, query: NDArray[np.float32], k: int) -> None:
+        self._rows, self._query, self._k = rows, query, k
+        self.places, self.scores = np.zeros(0, np.intp), np.zeros(0)
+        self.least = _NEVER  # not above the k-th best score
+
+    def look(self, places: NDArray[np.intp], bounds: NDArray[np.float32]) -> None:
+        """Look at rows in the order of their bounds, up to one that is too low."""
+        order = np.argsort(-bounds, kind="stable")
+        for start in range(0, len(order), _RESCORED):
+            part = order[start : start + _RESCORED]
+            part = part[bounds[part] >= self.least]
+            if not len(part):
+                break
+            scores = cosines(self._rows.taken(places[part]), self._query)
+            self.places, self.scores = np.append(self.places, places[part]), np.append(self.scores, scores)
+            if len(self.scores) >= self._k:
+                kth = np.partition(self.scores, len(self.scores) - self._k)[len(self.scores) - self._k]
+                near = self.scores >= kth
+                self.places, self.scores = self.places[near], self.scores[near]
+                self.least = float(kth) - _slack(len(self._query))
+
+
 def _products(rows: Rows, places: NDArray[np.intp], direction: NDArray[np.float32]) -> NDArray[np.float32]:
     scores = np.empty(len(places), np.float32)
     for start in range(0, len(places), _RESCORED):
         part = places[start : start + _RESCORED]
-        scores[start : start + _RESCORED] = rows.vectors[part] @ direction
+        scores[start : start + _RESCORED] = rows.taken(part) @ direction
     scores *= rows.inverse[places]
     return scores
 
@@ -190,7 +271,7 @@ def _kth_of_each(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     return kth
 
 
-def _thinned(found: list[_Pairs], best: NDArray[np.float32], k: int, margin: np.float32) -> _Pairs:
+def _thinned(found: list[_Pairs], best: NDArray[np.float32], k: int, margin: NDArray[np.float32]) -> _Pairs:
     """The candidates of all tiles that are still among the k best, by query; raises ``best`` to what they say."""
     query, place, score = (np.concatenate(each) for each in zip(*found, strict=True))
     order = np.lexsort((-score, query))
@@ -204,13 +285,15 @@ def _thinned(found: list[_Pairs], best: NDArray[np.float32], k: int, margin: np.
 
 
 def _ranked(
-    rows: Rows, queries: NDArray[np.float32], places: NDArray[np.intp], query: NDArray[np.intp], k: int
+    rows: Rows,
+    queries: NDArray[np.float32],
+    places: NDArray[np.intp],
+    query: NDArray[np.intp],
+    k: int,
+    scores: NDArray[np.float64] | None = None,
 ) -> Nearest:
     """Candidates in the order of their float64 scores, the k best of each query."""
-    scores = np.empty(len(places))
-    for start in range(0, len(places), _RESCORED):
-        part = slice(start, start + _RESCORED)
-        scores[part] = cosines(rows.vectors[places[part]], queries[query[part]])
+    scores = _scores(rows, queries, places, query) if scores is None else scores
     order = np.lexsort((-scores, query))
     same = (scores[order][1:] == scores[order][:-1]) & (query[order][1:] == query[order][:-1])
     if same.any():
@@ -224,6 +307,17 @@ def _ranked(
     rank = np.arange(len(order)) - np.searchsorted(sorted_query, sorted_query)
     order = order[rank < k]
     return Nearest(places[order], scores[order], np.bincount(query[order], minlength=len(queries)))
+
+
+def _scores(
+    rows: Rows, queries: NDArray[np.float32], places: NDArray[np.intp], query: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Of pairs of a row and a query."""
+    scores = np.empty(len(places))
+    for start in range(0, len(places), _RESCORED):
+        part = slice(start, start + _RESCORED)
+        scores[part] = cosines(rows.taken(places[part]), queries[query[part]])
+    return scores
 
 
 def _id_ranks(rows: Rows, places: NDArray[np.intp]) -> NDArray[np.intp]:

@@ -56,6 +56,13 @@ class Compared:
             if some:
                 yield some, "vector" if lacks else self.column, self.transform if lacks else None
 
+    def of(self, handle: LanceDataset, addresses: NDArray[np.uint64]) -> NDArray[np.float32]:
+        """The vectors of rows of a version by their addresses, as they are compared: ndarray, shape=(rows, D)."""
+        import pyarrow as pa
+
+        rows = take_addresses(handle, addresses, [self.column]).append_column("_rowaddr", pa.array(addresses))
+        return self.matrix(handle, rows, self.column, None)
+
     def matrix(
         self, handle: LanceDataset, batch: pa.RecordBatch | pa.Table, column: str, transform: Transform | None
     ) -> NDArray[np.float32]:

@@ -49,8 +49,8 @@ def open(
         path: The directory, or ``s3://…``, ``gs://…``, ``az://…``.
         at: The name of a snapshot: read the database as it was then, and refuse to change it.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
-        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: those of 550,000 proteins
-            of 768 dimensions. A database that needs more gets an index.
+        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: of 768 dimensions those of
+            550,000 proteins, or of 2.4 million rounded. A database that needs more gets an index.
         **settings: See ``Settings``: model, offline, engine, precision, threads, device, latency, notify.
 
     Raises:
@@ -79,8 +79,8 @@ def create(
         path: The directory, its parents are made; or ``s3://…``, ``gs://…``, ``az://…``.
         residues: How residue arrays are kept: ``int8``, ``int4``, ``float16``, or ``none`` to keep vectors only.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
-        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: those of 550,000 proteins
-            of 768 dimensions. A database that needs more gets an index.
+        search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: of 768 dimensions those of
+            550,000 proteins, or of 2.4 million rounded. A database that needs more gets an index.
         **settings: See ``Settings``; ``model`` is a name or a checkpoint directory, by default ``ankh-base``.
 
     Raises:

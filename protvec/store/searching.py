@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     _About = tuple[Record | None, int, frozenset[str]]
 
-# Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions.
+# Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions, or 2.4 million rounded.
 SEARCH_MEMORY = 2 << 30
 _QUERIES_AT_ONCE = 256
 
@@ -56,7 +56,8 @@ class Searching(ProteinReader):
     """Search of ``proteins`` by vector.
 
     Attributes:
-        search_memory: Bytes that vectors may take in memory; a database that needs more is read for every search.
+        search_memory: Bytes that vectors, or the same rounded to a byte a value, may take in memory; a database that
+            needs more is read for every search, or has an index.
     """
 
     def __init__(

@@ -115,7 +115,7 @@ def serve(
             cors=cors or (),
             hosts=_hosts(host, allowed_host, secured=api_key_file is not None),
             allow_write=allow_write,
-            state=state or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protvec-jobs-"))),
+            state=state or _shared_state(stack, workers),
             models=not no_model,
             storage_options=console.state.storage_options or None,
             search_memory=console.state.search_memory,
@@ -186,3 +186,10 @@ def _shared_metrics(stack: ExitStack) -> Path:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="protvec-metrics-"))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     return Path(folder)
+
+
+def _shared_state(stack: ExitStack, workers: int) -> Path | None:
+    """Where several processes keep jobs that end with the server; one makes its own place."""
+    if workers == 1:
+        return None
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="protvec-jobs-")))

@@ -13,10 +13,10 @@ from protvec.server.problems import Problem
 from protvec.store import both
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Sequence
 
     from protvec import Database, Hits
-    from protvec.server.schemas import Options, SearchRequest
+    from protvec.server.schemas import Filter, Plain, SearchRequest
     from protvec.server.served import Asking, Served
     from protvec.server.settings import Limits
 
@@ -63,7 +63,7 @@ def kind_of(request: SearchRequest) -> str:
     return kinds[0] if kinds else "text"
 
 
-def settings_of(request: Options, kind: str, served: Served) -> dict[str, Any]:
+def settings_of(request: Plain, kind: str, served: Served) -> dict[str, Any]:
     """The options of a search as keywords of the database.
 
     Raises:
@@ -71,7 +71,7 @@ def settings_of(request: Options, kind: str, served: Served) -> dict[str, Any]:
         FilterError: a condition cannot be used.
     """
     limits = served.settings.limits
-    given = request.model_fields_set - {*_QUERIES, "unlike", "query", "text", "filters"}
+    given = request.model_fields_set & {*_OF_RESIDUES, *_OF_TEXT} - {"text"}
     if useless := sorted(given - set(OPTIONS[kind])):
         raise QueryError(f"{useless[0]} has no use in a search by {kind}")
     options: dict[str, Any] = {name: getattr(request, name, None) for name in OPTIONS[kind]}
@@ -83,14 +83,15 @@ def settings_of(request: Options, kind: str, served: Served) -> dict[str, Any]:
     return options | {"where": where_of(request, served)}
 
 
-def where_of(request: Options, served: Served) -> str | None:
+def where_of(request: Plain, served: Served) -> str | None:
     """The conditions of a request, as text made here.
 
     Raises:
         FilterError: one cannot be used.
     """
     columns = [name for name in served.db.database.store.columns if name != "vector"]
-    conditions = structured([each.model_dump() for each in request.filters], columns)
+    filters: Sequence[Filter] = getattr(request, "filters", ())
+    conditions = structured([each.model_dump() for each in filters], columns)
     if request.where is None:
         return conditions
     where = safe_where(request.where, columns, longest=served.settings.limits.where_length)
@@ -149,8 +150,7 @@ async def by_sequence(served: Served, query: Query, options: dict[str, Any], ask
     Raises:
         Problem: 503; this server embeds none, too many wait, or it takes too long.
     """
-    if served.model == "off":
-        raise Problem(503, "model", "this server embeds no sequences: search by id or by vector")
+    served.check_embeds()
 
     def work(database: Database) -> Hits:
         return database.search(query, **options)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StringConstraints
 
 from protvec.search import CANDIDATES
 from protvec.server.filters import Op
@@ -33,8 +34,8 @@ class Filter(Strict):
     )
 
 
-class Options(Strict):
-    """What hits are to be like."""
+class Plain(Strict):
+    """What hits are to be like, as an address can say it."""
 
     k: int = Field(10, ge=1, description="How many hits at most; the server has a limit.")
     where: str | None = Field(
@@ -43,7 +44,6 @@ class Options(Strict):
         "BETWEEN, IS NULL, array_has.",
         examples=["length < 500 AND organism = 'Arabidopsis thaliana'"],
     )
-    filters: list[Filter] = Field([], max_length=50, description="Conditions that all have to be met.")
     columns: list[Text] | None = Field(
         None, max_length=100, description="Metadata of the hits; by default length, gene, organism, description."
     )
@@ -53,6 +53,18 @@ class Options(Strict):
     exclude_self: bool = Field(False, description="Leave the query itself out.")
     align: bool = Field(False, description="Rank by local alignment of the residues.")
     candidates: int = Field(CANDIDATES, ge=1, description="Proteins that are aligned.")
+
+
+class Options(Plain):
+    """What hits are to be like."""
+
+    filters: list[Filter] = Field([], max_length=50, description="Conditions that all have to be met.")
+
+
+class FastaOptions(Plain):
+    """What hits of a FASTA text are to be like."""
+
+    job: bool | None = Field(None, description="Have a job do it; by itself where there are too many queries.")
 
 
 class SearchRequest(Options):
@@ -217,6 +229,56 @@ class DatabaseAnswer(DatabaseSummary):
     scoring: dict[str, Any]
     indexes: list[str]
     version: int
+
+
+class SearchJob(Options):
+    """A batch of queries: a FASTA text, or ids of proteins of the database."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"kind": "search", "database": "plants", "ids": ["AT1G01010.1"], "k": 5}]},
+    )
+
+    kind: Literal["search"]
+    database: Annotated[str, StringConstraints(max_length=64)]
+    fasta: str | None = Field(None, min_length=1, description="Records.")
+    ids: list[Id] | None = Field(None, min_length=1, description="Proteins of the database.")
+
+
+class IngestJob(Strict):
+    """Proteins to store; taken where the server was started with --allow-write."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"kind": "ingest", "database": "plants", "fasta": f">new\n{_SEQUENCE}\n"}]},
+    )
+
+    kind: Literal["ingest"]
+    database: Annotated[str, StringConstraints(max_length=64)]
+    fasta: str = Field(min_length=1, description="Records.")
+    dataset: Text | None = Field(None, description="Name stored with every record.")
+    organism: Text | None = Field(None, description="Of records whose header names none.")
+    taxid: int | None = Field(None, ge=1, lt=1 << 31, description="Of records whose header names none.")
+    update: bool = Field(False, description="Replace known proteins that differ.")
+
+
+JobRequest = Annotated[SearchJob | IngestJob, Discriminator("kind")]
+
+
+class JobAnswer(BaseModel):
+    """A job: its state, and how far it is."""
+
+    id: str
+    kind: str
+    database: str
+    state: Literal["queued", "running", "done", "failed", "cancelled"]
+    done: int = Field(description="Queries answered, or proteins stored.")
+    total: int | None = Field(description="Of how many.")
+    created: datetime
+    started: datetime | None
+    ended: datetime | None
+    error: dict[str, Any] | None = Field(description="The problem of a failed one.")
+    result: str | None = Field(description="The address of the result, once there is one.")
 
 
 class Health(BaseModel):

@@ -90,6 +90,15 @@ class Served:
         """Whether every kind of question is answered without loading something first."""
         return self.warm and self.model in ("ready", "off")
 
+    def check_embeds(self) -> None:
+        """Refuse a sequence where none is embedded.
+
+        Raises:
+            Problem: 503.
+        """
+        if self.model == "off":
+            raise Problem(503, "model", "this server embeds no sequences: search by id or by vector")
+
     async def info(self) -> dict[str, Any]:
         """As ``Database.info``, without the place on the disk; made anew for each version."""
         version = self.db.database.store.version

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import protvec
 from protvec.server.fair import FairQueue
+from protvec.server.jobs import JobStore, Runner
 from protvec.server.problems import Problem
 from protvec.server.served import Served
 
@@ -38,6 +41,7 @@ class Service:
         self.queue = FairQueue(at_once=limits.embedding, size=limits.queue, metrics=metrics)
         self._databases: dict[str, Served] = {}
         self._started = False
+        self._jobs: Runner | None = None
         # What stands in messages in place of the paths of databases, which are known in full when they are open.
         self.hidden: dict[str, str] = {str(path): name for name, path in settings.databases.items()}
 
@@ -63,15 +67,33 @@ class Service:
                 stack.push_async_callback(opened.close)
                 self.hidden[opened.database.path] = name
                 self._databases[name] = Served(name, opened, self.settings, self.queue)
+            if self.settings.state is None:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="protvec-jobs-"))
+            else:
+                folder = str(self.settings.state)
+            self._jobs = Runner(self, JobStore(Path(folder)))
             loading = asyncio.create_task(self._load())
             self._started = True
+            self._jobs.start()
             try:
                 yield
             finally:
                 self._started = False
+                await self._jobs.stop()
                 self.metrics.ready.set(0)
                 loading.cancel()
                 self._databases = {}
+
+    @property
+    def jobs(self) -> Runner:
+        """What does jobs.
+
+        Raises:
+            Problem: 503; the application that this one is mounted in does not start it.
+        """
+        if self._jobs is None or not self._started:
+            raise not_running()
+        return self._jobs
 
     async def _load(self) -> None:
         for served in list(self._databases.values()):
@@ -92,7 +114,7 @@ class Service:
             Problem: 503; the application that this one is mounted in does not start it.
         """
         if not self._started:
-            raise Problem(503, "not_running", "this server is not running", retry_after=1)
+            raise not_running()
         return list(self._databases.values())
 
     def database(self, name: str) -> Served:
@@ -106,3 +128,8 @@ class Service:
                 return served
         names = ", ".join(served.name for served in self.databases)
         raise Problem(404, "database_not_found", f"no database {name!r}: there are {names}")
+
+
+def not_running() -> Problem:
+    """What is said where the application that this one is mounted in does not start it."""
+    return Problem(503, "not_running", "this server is not running", retry_after=1)

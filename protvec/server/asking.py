@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from protvec.errors import QueryError
-from protvec.search.query import Query, parse_query
+from protvec.search.query import parse_query
 from protvec.server.filters import safe_where, structured
 from protvec.server.problems import Problem
 from protvec.store import both
@@ -15,7 +15,7 @@ from protvec.store import both
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
 
-    from protvec import Database, Hits
+    from protvec import Database, Hits, Query
     from protvec.server.schemas import Filter, Plain, SearchRequest
     from protvec.server.served import Asking, Served
     from protvec.server.settings import Limits
@@ -128,9 +128,9 @@ def sequence_query(sequence: str, limits: Limits, *, name: str | None = None) ->
         QueryError: it is none.
         Problem: 413; it is too long.
     """
-    query = parse_query(sequence, id=None)
+    query = parse_query(sequence, id=name)
     check_length(query.sequence, limits)
-    return Query(name, query.sequence, named=False) if name else query
+    return query
 
 
 def check_length(sequence: str, limits: Limits) -> None:

@@ -90,7 +90,9 @@ class SearchRequest(Options):
     like: list[Id] | None = Field(None, min_length=1, max_length=100, description="Proteins to be near to.")
     unlike: list[Id] = Field([], max_length=100, description="Proteins to be far from, beside like.")
     text: Text | None = Field(None, description="Words: alone they are the query; beside another, both rank.")
-    query: Text | None = Field(None, description="Name of the query in the answer.")
+    query: Text | None = Field(
+        None, description="Name of the query in the answer; exclude_self then leaves out the protein of that id."
+    )
 
 
 class Index(BaseModel):

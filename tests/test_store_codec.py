@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from protvec.errors import QueryError
 from protvec.store import mean_slack
-from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named
+from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named, compiled, kernels
 
 KEEPING = [name for name, codec in CODECS.items() if codec.keeps]
 LEVELS = {"int8": 256, "int4": 16}
@@ -166,3 +167,60 @@ def test_names():
     assert bytes_per_residue("int4", 7) == 4
     with pytest.raises(QueryError, match=r"'int3'.*float16, int8, int4, none"):
         codec_named("int3")
+
+
+# --- The compiled loops ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def compiled_loops():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protvec.store.codec.compiled.after", lambda _: kernels)
+        yield
+
+
+@pytest.mark.parametrize("name", LEVELS)
+@given(array=matrices(1e9))
+@example(array=np.arange(300 * 700, dtype=np.float32).reshape(300, 700) ** 1.1)  # several blocks
+def test_compiled_loops_give_the_same_bytes_and_the_same_numbers(name, array):
+    array = np.repeat(array, 2, axis=1)  # NumPy sums a single column in another order
+    codec = CODECS[name]
+    plain = codec.encode(array)
+    back = codec.decode(*plain, length=len(array))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protvec.store.codec.compiled.after", lambda _: kernels)
+        assert codec.encode(array) == plain
+        np.testing.assert_array_equal(codec.decode(*plain, length=len(array)), back)
+
+
+@pytest.mark.usefixtures("compiled_loops")
+@pytest.mark.parametrize("name", LEVELS)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e30])
+def test_compiled_loops_refuse_what_a_codec_cannot_hold(name, value):
+    array = np.ones((5, 4), np.float32)
+    array[2, 1] = value
+    with pytest.raises(OverflowError, match=f"does not fit {name}"):
+        CODECS[name].encode(array)
+
+
+@pytest.mark.usefixtures("compiled_loops")
+@pytest.mark.parametrize("name", LEVELS)
+def test_compiled_loops_take_arrays_that_are_not_in_one_piece(name):
+    array = np.random.default_rng(0).standard_normal((12, 10)).astype(np.float32)
+    assert CODECS[name].encode(array[::2, ::2]) == CODECS[name].encode(array[::2, ::2].copy())
+    target = np.empty((24, 10), np.float32)[::2]
+    data, scales = CODECS[name].encode(array)
+    CODECS[name].decode(data, scales, length=12, out=target)
+    np.testing.assert_array_equal(target, CODECS[name].decode(data, scales, length=12))
+
+
+def test_compiled_loops_are_loaded_when_there_was_enough_to_do():
+    loops = compiled.Kernels(enough=1000)
+    assert [loops.after(600), loops.after(400), loops.after(1), loops.after(1)] == [None, None, kernels, kernels]
+
+
+def test_without_a_compiler_numpy_goes_on(monkeypatch):
+    monkeypatch.setitem(sys.modules, "protvec.store.codec.kernels", None)
+    monkeypatch.delattr("protvec.store.codec.kernels")
+    loops = compiled.Kernels(enough=0)
+    assert [loops.after(1), loops.after(1)] == [None, None]

@@ -113,5 +113,10 @@ def scratch(shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.flo
 
 def blocks(shape: tuple[int, ...]) -> Iterator[slice]:
     """Slices of rows that together are all."""
-    rows = max(1, _BLOCK // max(1, shape[1]))
+    rows = block_rows(shape)
     return (slice(start, min(start + rows, shape[0])) for start in range(0, shape[0], rows))
+
+
+def block_rows(shape: tuple[int, ...]) -> int:
+    """Rows of a block."""
+    return max(1, _BLOCK // max(1, shape[1]))

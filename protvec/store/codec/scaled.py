@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.store.codec.base import Codec, blocks, refuse_beyond, scratch
+from protvec.store.codec import compiled
+from protvec.store.codec.base import Codec, block_rows, blocks, refuse_beyond, scratch
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from numpy.typing import NDArray
     from typing_extensions import Self
 
@@ -48,6 +51,9 @@ class Int8(_Scaled):
         """See ``Codec.encode_into``."""
         codes = data.reshape(residues.shape)
         with _Quantised(residues, 256, scales, self.name) as quantised:
+            if quantised.kernels:
+                quantised.lost = quantised.kernels.quantise(*quantised.parts, codes)
+                return
             for rows in blocks(residues.shape):
                 np.copyto(codes[rows], quantised(rows), casting="unsafe")
 
@@ -63,6 +69,9 @@ class Int8(_Scaled):
         codes = np.frombuffer(data, np.uint8).reshape(length, -1)
         step, offset = _read_scales(scales)
         out = np.empty(codes.shape, np.float32) if out is None else out
+        if kernels := _kernels_for(out):
+            kernels.widen(codes, step, offset, out)
+            return out
         for rows in blocks(codes.shape):
             part = out[rows]
             np.copyto(part, codes[rows])
@@ -90,6 +99,9 @@ class Int4(_Scaled):
         half = (dimension + 1) // 2
         packed = data.reshape(length, half)
         with _Quantised(residues, 16, scales, self.name) as quantised:
+            if quantised.kernels:
+                quantised.lost = quantised.kernels.quantise_halves(*quantised.parts, packed)
+                return
             for rows in blocks(residues.shape):
                 codes = quantised(rows)
                 low, high = codes[:, :half], codes[:, half:]
@@ -110,6 +122,9 @@ class Int4(_Scaled):
         packed = np.frombuffer(data, np.uint8).reshape(length, -1)
         step, offset = _read_scales(scales)
         out = np.empty((length, len(step)), np.float32) if out is None else out
+        if kernels := _kernels_for(out):
+            kernels.widen_halves(packed, step, offset, out)
+            return out
         half = packed.shape[1]
         for rows in blocks(out.shape):
             part = out[rows]
@@ -124,19 +139,34 @@ class _Quantised:
     """The codes of an array, block by block, and at the end its scales.
 
     The offset is the channel's lowest value plus what rounding took away, in the mean: so the mean is kept.
+
+    Attributes:
+        kernels: The compiled loops where they are worth loading.
+        parts: What these are given.
+        lost: ndarray, shape=(D,): what rounding took away, in steps.
     """
 
     def __init__(self, residues: NDArray[np.float32], levels: int, scales: NDArray[np.uint8], name: str) -> None:
         """Refuses an array that the codec cannot hold."""
-        self._residues = residues
-        low, high = _range(residues)
+        self.kernels = compiled.after(residues.nbytes)
+        self._residues = residues = np.ascontiguousarray(residues, np.float32)
+        low, high = self._range()
         self._low = low
         refuse_beyond(float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0)), _LARGEST, name)
         self._step = step = (high - low) / np.float32(levels - 1)
         step[step < _TINY] = 0  # a constant channel: every code is 0, and the offset is its value
         self._inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
         self._scales = scales.view("<f4").reshape(2, -1)
-        self._lost = np.zeros(len(step), np.float64)  # in steps
+        self.lost = np.zeros(len(step), np.float64)
+        self.parts = residues, low, self._inverse, block_rows(residues.shape)
+
+    def _range(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The lowest and the highest value of each channel, or NaN."""
+        if self.kernels:
+            low, high, odd = self.kernels.limits(self._residues)
+            if not odd.any():
+                return low, high
+        return _range(self._residues)
 
     def __enter__(self) -> Self:
         return self
@@ -149,12 +179,16 @@ class _Quantised:
         exact *= self._inverse
         np.rint(exact, out=codes)
         exact -= codes
-        self._lost += exact.sum(axis=0)
+        self.lost += exact.sum(axis=0)
         return codes
 
     def __exit__(self, *_: object) -> None:
         self._scales[0] = self._step
-        self._scales[1] = self._low + self._step * (self._lost / max(1, len(self._residues)))
+        self._scales[1] = self._low + self._step * (self.lost / max(1, len(self._residues)))
+
+
+def _kernels_for(out: NDArray[np.float32]) -> ModuleType | None:
+    return compiled.after(out.nbytes) if out.flags.c_contiguous else None
 
 
 def _range(residues: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -206,3 +206,14 @@ def test_what_is_compact_is_not_rewritten(tmp_path, monkeypatch):
     fragments = lance.dataset(uri).get_fragments()
     assert len(fragments) == 2
     assert large in [file.path for fragment in fragments for file in fragment.data_files()]
+
+
+def test_marks_are_made_while_other_threads_read(tmp_path):
+    store = Store.create(tmp_path / "db", data.space())
+    data.write(store, data.numbered(0, 5))
+    expected = store.mark()
+    with ThreadPoolExecutor(4) as pool:
+        marks = [pool.submit(store.mark) for _ in range(200)]
+        reads = [pool.submit(store.get, ["P0001"]) for _ in range(200)]
+        assert {mark.result() for mark in marks} == {expected}
+        assert {read.result().num_rows for read in reads} == {1}

@@ -17,7 +17,7 @@ from protvec import __version__
 from protvec.server import page, problems
 from protvec.server.edge import Edge
 from protvec.server.observing import Metrics
-from protvec.server.routes import aligning, databases, docs, health, jobs, proteins, searching
+from protvec.server.routes import aligning, databases, docs, health, jobs, mapping, proteins, searching
 from protvec.server.schemas import ProblemAnswer
 from protvec.server.service import Service
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from protvec.server.settings import ServerSettings
 
-ROUTERS = (health, docs, databases, searching, proteins, aligning, jobs)
+ROUTERS = (health, docs, databases, searching, proteins, aligning, mapping, jobs)
 # What every route may answer.
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, "content": {problems.MEDIA_TYPE: {}}, "model": ProblemAnswer}

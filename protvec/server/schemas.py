@@ -199,6 +199,28 @@ class AlignAnswer(BaseModel):
     dot_plot: DotPlot | None = None
 
 
+class MapGroup(BaseModel):
+    """Points with a value, or a range of values, in common."""
+
+    label: str
+    color: str
+    count: int
+
+
+class MapAnswer(BaseModel):
+    """Where the proteins lie, in columns of one length, and how the map was made."""
+
+    record: dict[str, Any] = Field(description="Method, parameters, search space, how many sequences, when.")
+    ids: list[str]
+    x: list[float]
+    y: list[float]
+    description: list[str | None]
+    gene: list[str | None]
+    column: str | None = Field(description="What points are grouped by.")
+    groups: list[MapGroup]
+    group: list[int] = Field(description="Number of the group of each point.")
+
+
 class DatabaseSummary(BaseModel):
     """A database of the server."""
 

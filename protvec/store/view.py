@@ -124,7 +124,8 @@ class View:
         """What tells this version of ``proteins`` from any other, of this and of other databases."""
         handle, _ = self._current()
         try:
-            return f"{handle.version} {handle.read_transaction(handle.version).uuid}"
+            own = copy.copy(handle)  # lance lets nobody else use the handle meanwhile
+            return f"{own.version} {own.read_transaction(own.version).uuid}"
         except LANCE_ERRORS as error:
             raise DatabaseError(f"{self.path}: cannot be read any more: {brief(error)}") from error
 

@@ -150,7 +150,7 @@ export class Scatter {
     paper.clearRect(0, 0, width, height);
     const zoom = Math.sqrt(this.view.scale / this.least);
     const size = Math.min(9, Math.max(1.6, (220 / Math.sqrt(this.count + 400)) * Math.min(zoom, 3)));
-    paper.globalAlpha = this.lit.size || this.mark ? 0.3 : 0.75;
+    paper.globalAlpha = this.lit.size || this.mark ? Number(this.ink("--dimmed", 0.35)) : 0.8;
     for (let g = 0; g < this.groups.length; g++) if (!this.hidden.has(g)) this.points(paper, g, size, width, height);
     paper.globalAlpha = 1;
     this.paintLit(paper, size);

@@ -152,11 +152,10 @@ class LanceDBIndexed(LanceDB):
 
 
 class Protvec(Engine):
-    """``Database.search_vector`` of an open database, with its usual columns."""
+    """``Database.search_vector`` of an open database, with its usual columns and E-values, and 2 GiB for searches."""
 
     any_share = True
     kind: str | None = None
-    memory = 8 << 30
 
     def __init__(self, vectors: NDArray[np.float32], directory: Path) -> None:
         from protvec import Database
@@ -179,7 +178,6 @@ class Protvec(Engine):
                 for i in range(start, start + len(part))
             ]
             store.write(protein_table(rows, part), ())
-        store.search_memory = self.memory
         if self.kind:
             store.index(self.kind)
         self.database = Database(store)
@@ -187,24 +185,33 @@ class Protvec(Engine):
             self.search(vectors[0], 10)
 
     def search(self, query: NDArray[np.float32], k: int, filtered: bool | str = False) -> list[int]:
-        where = None
-        if isinstance(filtered, str):
-            where = f"taxid < {SHARES[filtered]}"
-        elif filtered:
-            where = f"taxid IN ({', '.join(map(str, range(GROUP, SHARES_OF, GROUPS)))})"
-        return [int(name[1:]) for name in self.database.search_vector(query, k=k, where=where).ids]
+        return [int(name[1:]) for name in self.database.search_vector(query, k=k, where=_where(filtered)).ids]
+
+
+def _where(filtered: bool | str) -> str | None:
+    if isinstance(filtered, str):
+        return f"taxid < {SHARES[filtered]}"
+    return f"taxid IN ({', '.join(map(str, range(GROUP, SHARES_OF, GROUPS)))})" if filtered else None
+
+
+class ProtvecIds(Protvec):
+    """The same search for ids and scores alone, which is what the others give."""
+
+    def search(self, query: NDArray[np.float32], k: int, filtered: bool | str = False) -> list[int]:
+        found = self.database.store.search(query, k=k, where=_where(filtered), columns=[])
+        return [int(name[1:]) for name in found["id"].to_pylist()]
 
 
 class ProtvecIndexed(Protvec):
     """With an index of vectors tuned to 0.98, as a database has it that does not fit the memory."""
 
     kind = "ivf_sq"
-    memory = 2 << 30
 
 
 ENGINES: dict[str, type[Engine]] = {
     "numpy": NumPy,
     "protvec": Protvec,
+    "protvec ids": ProtvecIds,
     "protvec ivf_sq": ProtvecIndexed,
     "faiss flat": Faiss,
     "faiss hnsw": FaissHnsw,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 # Sequences of Swiss-Prot as Debian packages them, in a BLAST database.
 DEBIAN = "metastudent-data"
 BLAST = "usr/share/metastudent-data/dataset_201401/BPO/goasp.fasta.psq"
+_EVERY = 4  # those beside one another are alike; fewer are the first of more
 _STDAA = b"-ABCDEFGHIKLMNPQRSTVWXYZU*OJ"  # NCBI's code of residues
 
 
@@ -60,8 +61,7 @@ def swissprot(file: Path | None, scratch: Path, count: int, longest: int = 2_000
     source = file or _installed() or _fetched(scratch)
     table = bytes.maketrans(bytes(range(len(_STDAA))), _STDAA)
     unique = dict.fromkeys(part for part in source.read_bytes().split(b"\0") if 30 <= len(part) <= longest)
-    step = max(1, len(unique) // count)
-    return [part.translate(table).decode().strip("*-") for part in list(unique)[::step][:count]]
+    return [part.translate(table).decode().strip("*-") for part in list(unique)[::_EVERY][:count]]
 
 
 def _installed() -> Path | None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from protvec.errors import FilterError, QueryError
-from protvec.store import Store, protein_table
+from protvec.store import Store, made, protein_reader, protein_table
 
 N = 300
 
@@ -168,3 +168,32 @@ def test_a_filter_can_be_checked_alone(filled):
     filled[0].check_filter("organism = 'odd' AND length > 3 -- a comment")
     with pytest.raises(FilterError, match="no column nope"):
         filled[0].check_filter("nope IS NULL")
+
+
+def test_what_is_asked_again_and_again_of_a_version_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(made, "_MOST", 3)
+    kept, calls = made.Made(), list[object]()
+    for condition in range(9):
+        assert kept.get(1, "sample", lambda: calls.append("sample") or 5) == 5
+        assert kept.get(1, condition, lambda number=condition: calls.append(number) or number) == condition
+    assert calls == ["sample", *range(9)]
+    kept.get(1, 0, lambda: calls.append("again"))
+    assert calls[-1] == "again"
+
+
+def test_a_filter_is_planned_once_for_each_version(tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    data.write(store, data.numbered(0, 9))
+    planned: list[str] = []
+    real = protein_reader.check_filter
+    monkeypatch.setattr(
+        protein_reader, "check_filter", lambda handle, where: (planned.append(where), real(handle, where))
+    )
+    for _ in range(3):
+        store.check_filter("length > 3")
+        with pytest.raises(FilterError, match="no column"):
+            store.check_filter("lenght > 3")
+    assert planned == ["length > 3", *["lenght > 3"] * 3]
+    store.delete(ids=["P0003"])
+    store.check_filter("length > 3")
+    assert planned[-1] == "length > 3"

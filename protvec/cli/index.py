@@ -30,7 +30,8 @@ def index(
     db: Db = DEFAULT_DB,
     search_memory: SearchMemory = None,  # noqa: ARG001  # acts through its callback
     kind: Annotated[
-        Kind, typer.Option(help="Of vectors; exact is none, and auto is none while they fit the memory.")
+        Kind,
+        typer.Option(help="Of vectors; exact is none, and auto is none while they fit the memory, a byte a value."),
     ] = Kind.auto,
     target_recall: Annotated[
         float | None,

@@ -91,7 +91,7 @@ class Upkeep(Core):
     def index(self, kind: str = "auto", *, target_recall: float | None = None) -> list[IndexInfo]:
         """Build the indexes that a database of this size is to have, and tune them: see ``Store.index``.
 
-        While the vectors fit the memory, searches are exact and take milliseconds without one.
+        While the vectors fit the memory, a byte a value, searches are exact and take milliseconds without one.
 
         Args:
             kind: ``auto``, ``exact`` (none), ``ivf_flat`` or ``ivf_sq``.

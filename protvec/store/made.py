@@ -27,6 +27,7 @@ class Made:
         with self._lock:
             known = self._values.get(version)
             if known is not None and key in known:
+                known.move_to_end(key)  # conditions come and go; samples stay
                 return cast(_T, known[key])
         value = make()
         with self._lock:

@@ -96,12 +96,13 @@ class ProteinReader(View):
         check_name(self._current()[0], name)
 
     def check_filter(self, where: str) -> None:
-        """Check a filter without running it.
+        """Check a filter without running it: once for each version, as that takes half as long as a search.
 
         Raises:
             FilterError: It cannot be used; names the columns there are.
         """
-        check_filter(self._current()[0], where)
+        handle = self._current()[0]
+        self.of_version(("filter", where), lambda: check_filter(handle, where))
 
     def known(self, ids: Sequence[str]) -> dict[str, Known]:
         """Those of the ids that the database has, each with its digest and its row."""

@@ -51,7 +51,7 @@ class Indexing(Changes):
         database. Other processes read and write meanwhile.
 
         Args:
-            kind: ``auto``: an index of vectors where they do not fit the memory for searches; ``exact``: none;
+            kind: ``auto``: an index of vectors where their bytes do not fit the memory for searches; ``exact``: none;
                 or ``ivf_flat`` or ``ivf_sq``.
             target_recall: The share of the true ten nearest that it should find; 0.98 unless it was said before.
             notify: Called with a line of text for each that is built.

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 KEY = "protvec.index"  # in the configuration of the table
 VECTOR_INDEX = "protvec_vector"
-# Kinds that may be asked for. auto: none while the vectors fit the memory, ivf_sq beyond.
+# Kinds that may be asked for. auto: none while a byte of each value fits the memory, ivf_sq beyond.
 KINDS = ("auto", "exact", "ivf_flat", "ivf_sq")
 TARGET = 0.98
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
 
 from protvec.errors import ServerError
-from protvec.server.observing import log_config
+from protvec.server.observing import log_config, start_logging
 from protvec.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from fastapi import FastAPI
 
+_LOG = logging.getLogger("protvec.server")
 _GRACE_SECONDS = 30  # for requests in work when the server is told to end
 
 
@@ -65,7 +67,6 @@ def bind(host: str, port: int) -> socket.socket:
 def application(settings: ServerSettings, level: str) -> FastAPI:
     """The application of one process."""
     from protvec.server.app import build
-    from protvec.server.observing import start_logging
 
     start_logging(level)
     return build(settings)
@@ -104,6 +105,9 @@ def run(
         h11_max_incomplete_event_size=64 << 10,
         workers=processes,
     )
+    start_logging(level)
+    host, port = listening.getsockname()[:2]
+    _LOG.info("serving", extra={"databases": list(settings.databases), "host": host, "port": port})
     if processes > 1:
         Multiprocess(config, sockets=[listening]).run()
     else:

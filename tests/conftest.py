@@ -53,3 +53,11 @@ def ankh3(tmp_path_factory: pytest.TempPathFactory) -> Path:
         vocabulary=256,
         tokenizer="spiece.model",
     )
+
+
+@pytest.fixture(scope="session")
+def plants(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of the offline model for servers and their clients. Not to be changed."""
+    from server_client import make_database
+
+    return make_database(tmp_path_factory.mktemp("plants"))

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 from proteins import CALMODULIN, HISTONE
-from server_client import make_database
 
 import protvec
 from protvec.cli.app import run
@@ -25,11 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = "0123456789abcdef-ann"
-
-
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("serve"))
 
 
 class Process:
@@ -83,10 +77,10 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path / "keys"
 
 
-def test_a_server_from_its_start_to_its_end(path: Path, keys: Path) -> None:
+def test_a_server_from_its_start_to_its_end(plants: Path, keys: Path) -> None:
     options = ("--api-key-file", str(keys), "--limit", "k=5", "--offline")
     with (
-        Process("--db", f"plants={path}", *options) as server,
+        Process("--db", f"plants={plants}", *options) as server,
         httpx.Client(base_url=server.url, headers={"X-API-Key": SECRET}, timeout=60) as http,
     ):
         server.until("plants: searches answer; model: ready")
@@ -117,10 +111,10 @@ def test_a_server_from_its_start_to_its_end(path: Path, keys: Path) -> None:
     assert SECRET not in json.dumps(server.log)
 
 
-def test_several_processes_share_jobs_and_counts(path: Path, tmp_path: Path) -> None:
+def test_several_processes_share_jobs_and_counts(plants: Path, tmp_path: Path) -> None:
     options = ("--workers", "2", "--state", str(tmp_path / "state"), "--no-model")
     with (
-        Process("--db", f"plants={path}", *options) as server,
+        Process("--db", f"plants={plants}", *options) as server,
         httpx.Client(base_url=server.url, timeout=60) as http,
     ):
         while http.get("/readyz").status_code != 200:
@@ -173,28 +167,28 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
     ],
 )
 def test_what_it_refuses(
-    arguments: list[str], code: int, said: str, path: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], code: int, said: str, plants: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = arguments if "--db" in arguments else ["--db", f"plants={path}", *arguments]
+    given = arguments if "--db" in arguments else ["--db", f"plants={plants}", *arguments]
     found, message = refused(given, capsys)
     assert found == code
     assert said in message
 
 
-def test_a_port_that_is_taken(path: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
-    code, message = refused(["--db", f"plants={path}", "--port", str(taken)], capsys)
+def test_a_port_that_is_taken(plants: Path, taken: int, capsys: pytest.CaptureFixture[str]) -> None:
+    code, message = refused(["--db", f"plants={plants}", "--port", str(taken)], capsys)
     assert code == 1
     assert f"127.0.0.1:{taken} cannot be served on: Address already in use" in message
 
 
 def test_a_missing_package_is_named(
-    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    plants: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import importlib.util
 
     find = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "uvicorn" else find(name, *a))
-    code, message = refused(["--db", str(path)], capsys)
+    code, message = refused(["--db", str(plants)], capsys)
     assert (code, "a server needs uvicorn: pip install 'protvec[server]'" in message) == (1, True)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name, *a: None if name == "httpx" else find(name, *a))
     with pytest.raises(protvec.ProtvecError, match="a client needs httpx"):

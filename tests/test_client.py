@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import uvicorn
 from proteins import CALMODULIN, HISTONE, UBIQUITIN
-from server_client import make_database
 
 import protvec
 from protvec.align import Scoring
@@ -38,20 +37,15 @@ SECRET = "0123456789abcdef-ann"
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("client"))
-
-
-@pytest.fixture(scope="module")
-def db(path: Path) -> Iterator[protvec.Database]:
-    with protvec.open(path) as opened:
+def db(plants: Path) -> Iterator[protvec.Database]:
+    with protvec.open(plants) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def url(path: Path) -> Iterator[str]:
+def url(plants: Path) -> Iterator[str]:
     """A server on loopback, in a thread; it asks for a key."""
-    app = create_app({"plants": path}, keys=[Key.of("ann", SECRET)], limits=Limits(sequence_length=500))
+    app = create_app({"plants": plants}, keys=[Key.of("ann", SECRET)], limits=Limits(sequence_length=500))
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 from proteins import CALMODULIN, HISTONE, UBIQUITIN
-from server_client import RECORDS, Running, make_database
+from server_client import RECORDS, Running
 
 import protvec
 from protvec.errors import DatabaseError, ServerError
@@ -28,19 +28,14 @@ DB = "/api/v1/databases/plants"
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("server"))
-
-
-@pytest.fixture(scope="module")
-def running(path: Path) -> Iterator[Running]:
-    with Running(create_app({"plants": path})) as started:
+def running(plants: Path) -> Iterator[Running]:
+    with Running(create_app({"plants": plants})) as started:
         yield started.wait_until_ready()
 
 
 @pytest.fixture(scope="module")
-def db(path: Path) -> Iterator[protvec.Database]:
-    with protvec.open(path) as opened:
+def db(plants: Path) -> Iterator[protvec.Database]:
+    with protvec.open(plants) as opened:
         yield opened
 
 
@@ -189,7 +184,7 @@ FOREIGN = {"Origin": "https://elsewhere.example"}
     ],
 )
 def test_errors_are_problems(
-    running: Running, path: Path, method: str, url: str, body: Any, status: int, code: str, said: str
+    running: Running, plants: Path, method: str, url: str, body: Any, status: int, code: str, said: str
 ) -> None:
     answer = running.request(method, url, json=body)
     problem = answer.json()
@@ -198,7 +193,7 @@ def test_errors_are_problems(
     assert said in problem["detail"]
     assert problem["request_id"] == answer.headers["x-request-id"]
     assert (problem["type"], problem["status"]) == ("about:blank", status)
-    assert str(path) not in answer.text
+    assert str(plants) not in answer.text
 
 
 def test_similar_ids_are_named(running: Running) -> None:
@@ -266,9 +261,9 @@ def test_metrics(running: Running) -> None:
     assert "secret" not in text
 
 
-def test_keys(path: Path, tmp_path: Path) -> None:
+def test_keys(plants: Path, tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("# who\nann  0123456789abcdef-ann\nbob 0123456789abcdef-bob # our Bob\n")
-    with Running(create_app({"plants": path}, keys=read_keys(tmp_path / "keys"), models=False)) as running:
+    with Running(create_app({"plants": plants}, keys=read_keys(tmp_path / "keys"), models=False)) as running:
         for url in ("/healthz", "/docs", "/openapi.json"):
             assert running.get(url).status_code == 200
         for url in ("/metrics", "/api/v1/databases", f"{DB}/proteins/his1", "/nowhere", "/healthz/"):
@@ -298,22 +293,22 @@ def test_files_of_keys_that_cannot_be_used(tmp_path: Path, text: str, said: str)
         read_keys(tmp_path / "none")
 
 
-def test_settings_that_cannot_be(path: Path) -> None:
+def test_settings_that_cannot_be(plants: Path) -> None:
     with pytest.raises(ServerError, match="no database"):
         create_app({})
     with pytest.raises(ServerError, match="'a/b' cannot name a database"):
-        create_app({"a/b": path})
+        create_app({"a/b": plants})
     with pytest.raises(ServerError, match="no origin"):
-        create_app({"a": path}, cors=["example.org"])
+        create_app({"a": plants}, cors=["example.org"])
     with pytest.raises(ServerError, match="the limit k is 0"):
         Limits(k=0)
     with pytest.raises(TypeError, match="kk"):
-        create_app({"a": path}, kk=1)  # type: ignore[call-arg]
+        create_app({"a": plants}, kk=1)  # type: ignore[call-arg]
 
 
-def test_small_limits(path: Path) -> None:
+def test_small_limits(plants: Path) -> None:
     limits = Limits(body_bytes=500, k=5, sequence_length=100, where_length=20, residue_values=1000, candidates=10)
-    with Running(create_app({"plants": path}, limits=limits, models=False)) as running:
+    with Running(create_app({"plants": plants}, limits=limits, models=False)) as running:
         large = running.post(SEARCH, json={"id": "x" * 600})
         assert (large.status_code, large.json()["code"]) == (413, "too_large")
 
@@ -332,11 +327,11 @@ def test_small_limits(path: Path) -> None:
         assert running.get("/readyz").json()["databases"] == {"plants": "off"}
 
 
-def test_a_database_that_fails_is_503_and_tells_no_paths(running: Running, path: Path) -> None:
+def test_a_database_that_fails_is_503_and_tells_no_paths(running: Running, plants: Path) -> None:
     served = running.app.state.service.database("plants")
 
     async def broken(id: str) -> None:
-        raise DatabaseError(f"{path}: cannot be read any more")
+        raise DatabaseError(f"{plants}: cannot be read any more")
 
     get, served.db.get = served.db.get, broken
     try:
@@ -346,13 +341,13 @@ def test_a_database_that_fails_is_503_and_tells_no_paths(running: Running, path:
     finally:
         served.db.get = get
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    assert str(path) not in answer.text
+    assert str(plants) not in answer.text
     assert (bug.status_code, bug.json()["code"]) == (500, "internal")
     assert "division" not in bug.text
 
 
-def test_cors_and_names_are_let_in_when_they_are_named(path: Path) -> None:
-    app = create_app({"plants": path}, cors=["https://elsewhere.example"], hosts=["proteins.example"], models=False)
+def test_cors_and_names_are_let_in_when_they_are_named(plants: Path) -> None:
+    app = create_app({"plants": plants}, cors=["https://elsewhere.example"], hosts=["proteins.example"], models=False)
     with Running(app) as running:
         answer = running.post(SEARCH, json={"id": "his1"}, headers=FOREIGN)
         assert answer.status_code == 200
@@ -363,10 +358,10 @@ def test_cors_and_names_are_let_in_when_they_are_named(path: Path) -> None:
             assert running.get("/healthz", headers={"Host": host}).status_code == status
 
 
-def test_mounted_in_another_application(path: Path) -> None:
+def test_mounted_in_another_application(plants: Path) -> None:
     from contextlib import asynccontextmanager
 
-    inner = create_app({"plants": path}, models=False, keys=[Key.of("ann", "0123456789abcdef")])
+    inner = create_app({"plants": plants}, models=False, keys=[Key.of("ann", "0123456789abcdef")])
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> Any:
@@ -381,17 +376,17 @@ def test_mounted_in_another_application(path: Path) -> None:
         assert running.get(f"/proteins{DB}", headers={"X-API-Key": "0123456789abcdef"}).json()["proteins"] == 4
 
 
-def test_an_application_that_nobody_started_says_so(path: Path) -> None:
+def test_an_application_that_nobody_started_says_so(plants: Path) -> None:
     outer = FastAPI()
-    outer.mount("/proteins", create_app({"plants": path}))
+    outer.mount("/proteins", create_app({"plants": plants}))
     with Running(outer) as running:
         answer = running.get("/proteins/api/v1/databases")
         assert (answer.status_code, answer.json()["code"]) == (503, "not_running")
 
 
-def test_too_many_queries_are_told_to_come_back(path: Path) -> None:
+def test_too_many_queries_are_told_to_come_back(plants: Path) -> None:
     limits = Limits(queue=2)
-    with Running(create_app({"plants": path}, limits=limits)) as running:
+    with Running(create_app({"plants": plants}, limits=limits)) as running:
         running.wait_until_ready()
         served = running.app.state.service.database("plants")
         hold, begun = threading.Event(), threading.Event()
@@ -422,8 +417,8 @@ def test_too_many_queries_are_told_to_come_back(path: Path) -> None:
         assert "protvec_queue_refused_total 1.0" in running.get("/metrics").text
 
 
-def test_what_takes_too_long_is_told_to_come_back(path: Path) -> None:
-    with Running(create_app({"plants": path}, limits=Limits(seconds=0.2))) as running:
+def test_what_takes_too_long_is_told_to_come_back(plants: Path) -> None:
+    with Running(create_app({"plants": plants}, limits=Limits(seconds=0.2))) as running:
         running.wait_until_ready()
         served = running.app.state.service.database("plants")
         hold = threading.Event()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
@@ -92,3 +93,25 @@ def test_every_route_is_described() -> None:
     app = create_app({"plants": "nowhere"})
     for path in app.openapi()["paths"]:
         assert path.replace("{id:path}", "{id}") in text, path
+
+
+def test_the_container_starts_what_there_is() -> None:
+    """Nothing here can build it; its files and options can be looked at."""
+    text = (ROOT / "Containerfile").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if line.startswith("COPY ") and "--from" not in line:
+            assert all((ROOT / name).exists() for name in line.split()[1:-1]), line
+            kept = (ROOT / ".containerignore").read_text(encoding="utf-8").splitlines()
+            assert all(f"!{name}" in kept for name in line.split()[1:-1]), line
+    entry = json.loads(
+        next(line for line in text.splitlines() if line.startswith("ENTRYPOINT")).removeprefix("ENTRYPOINT ")
+    )
+    import typer
+
+    from protvec.cli.app import build
+
+    serve = typer.main.get_command(build()).commands["serve"]  # type: ignore[attr-defined]
+    options = {option for parameter in serve.params for option in parameter.opts}
+    assert entry[:2] == ["protvec", "serve"]
+    assert {word for word in entry[2:] if word.startswith("--")} <= options
+    assert (ROOT / ".dockerignore").read_bytes() == (ROOT / ".containerignore").read_bytes()

@@ -26,19 +26,14 @@ FASTA = "".join(f">{header}\n{sequence}\n" for header, sequence in RECORDS)
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_database(tmp_path_factory.mktemp("jobs"))
-
-
-@pytest.fixture(scope="module")
-def db(path: Path) -> Iterator[protvec.Database]:
-    with protvec.open(path) as opened:
+def db(plants: Path) -> Iterator[protvec.Database]:
+    with protvec.open(plants) as opened:
         yield opened
 
 
 @pytest.fixture(scope="module")
-def running(path: Path) -> Iterator[Running]:
-    with Running(create_app({"plants": path}, limits=Limits(batch=4, job_queries=300))) as started:
+def running(plants: Path) -> Iterator[Running]:
+    with Running(create_app({"plants": plants}, limits=Limits(batch=4, job_queries=300))) as started:
         yield started.wait_until_ready()
 
 
@@ -161,12 +156,12 @@ def test_an_ingest_is_a_job_where_it_is_allowed(tmp_path: Path) -> None:
         assert str(tmp_path) not in json.dumps(failed)
 
 
-def test_a_job_outlives_its_server(path: Path, tmp_path: Path, db: protvec.Database) -> None:
+def test_a_job_outlives_its_server(plants: Path, tmp_path: Path, db: protvec.Database) -> None:
     fasta = "".join(f">r{n}\n{random_sequence(40 + n, n)}\n" for n in range(60))
     whole = [(f"r{n}", db.search(random_sequence(40 + n, n), k=1).ids) for n in range(60)]
     state = tmp_path / "state"
     begun = threading.Event()
-    with Running(create_app({"plants": path}, state=state)) as first:
+    with Running(create_app({"plants": plants}, state=state)) as first:
         served = first.app.state.service.database("plants")
         in_turn = served.in_turn
 
@@ -186,14 +181,14 @@ def test_a_job_outlives_its_server(path: Path, tmp_path: Path, db: protvec.Datab
     assert 0 < left.done < 60
     with store.file(left).open("ab") as file:
         file.write(b'{"half a li')  # as a kill leaves it
-    with Running(create_app({"plants": path}, state=state)) as second:
+    with Running(create_app({"plants": plants}, state=state)) as second:
         found = ended(second, job)
         assert (found["state"], found["done"]) == ("done", 60)
         assert targets(lines(second.get(found["result"]))) == whole
 
 
-def test_a_job_is_cancelled(path: Path) -> None:
-    with Running(create_app({"plants": path})) as running:
+def test_a_job_is_cancelled(plants: Path) -> None:
+    with Running(create_app({"plants": plants})) as running:
         served = running.app.state.service.database("plants")
         hold, begun = threading.Event(), threading.Event()
         search_many = served.db.database.search_many
@@ -215,9 +210,9 @@ def test_a_job_is_cancelled(path: Path) -> None:
         assert ended(running, first)["state"] == "cancelled"
 
 
-def test_jobs_are_those_of_their_client_alone(path: Path) -> None:
+def test_jobs_are_those_of_their_client_alone(plants: Path) -> None:
     keys = [Key.of(name, f"0123456789abcdef-{name}") for name in ("ann", "bob")]
-    with Running(create_app({"plants": path}, keys=keys, models=False, limits=Limits(jobs=1))) as running:
+    with Running(create_app({"plants": plants}, keys=keys, models=False, limits=Limits(jobs=1))) as running:
         ann, bob = ({"X-API-Key": f"0123456789abcdef-{name}"} for name in ("ann", "bob"))
         body = {"kind": "search", "database": "plants", "ids": ["his1"]}
         job = running.post(JOBS, json=body, headers=ann).json()["id"]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # to the k-th are candidates too, and float64 decides between them.
 _MARGIN = 4e-6
 _SPARE = 16
+# What lance reads ahead: by itself so much that a scan of 3 GB takes 7 GB of memory, and no less time.
+_AHEAD = {"io_buffer_size": 128 << 20, "batch_size": 1024, "fragment_readahead": 1}
 # One scan answers this many queries: 64 cost about as much as 10 alone.
 QUERIES_PER_SCAN = 64
 
@@ -141,6 +143,7 @@ def _nearest(scan: _Scan, queries: NDArray[np.float32], *, k: int) -> pa.Table:
         columns=[*scan.columns, "_distance"],
         nearest=nearest,
         prefilter=True,
+        **_AHEAD,
     )
     if "query_index" not in table.column_names:  # lance leaves it out for a single query
         table = table.append_column("query_index", pa.array(np.zeros(table.num_rows, np.int32)))

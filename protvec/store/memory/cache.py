@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from protvec.store.memory.codes import Codes
     from protvec.store.scoring.compared import Compared
 
-# Searches that lance answers before codes of a database are made from all of its vectors: that takes as long as some.
-_SCANS = 3
 # Searches after which vectors are rounded to bytes too: a command that asks once does not pay for it.
 _SEARCHES = 3
 # As many rows are in memory sooner than lance has looked through them.
@@ -76,10 +74,13 @@ class Cache:
             return self._rows  # type: ignore[return-value]  # set above
 
     def pays(self, queries: int, count: int, *, coded: bool = False) -> bool:
-        """Whether to have the vectors in memory for so many queries now: not for the only one of a command."""
+        """Whether to have the vectors in memory for so many queries now: not for the only one of a command.
+
+        Codes always are: of so many vectors, lance takes longer to look through them, and gigabytes.
+        """
         with self._lock:
             self._asked += queries
-            return self._rows is not None or self._asked > (_SCANS if coded else 1) or count <= _SMALL
+            return coded or self._rows is not None or self._asked > 1 or count <= _SMALL
 
     def fork(self, version: int) -> Cache:
         """A cache for a view of this version alone: with what is here, if it is of that."""

@@ -56,7 +56,10 @@ def time_searches(
 
 
 def write_database(path: Path, checkpoint: Checkpoint, records: Sequence[Record]) -> None:
-    """A database of real proteins with vectors that are not: from a normal distribution, always the same."""
+    """A database of real proteins with vectors that are not: from a normal distribution, always the same.
+
+    Its search space is fitted as an ingest does it, so that hits have what they have in a real one.
+    """
     from protvec.store import Store, digest, protein_table
 
     store = Store.create(path, checkpoint.space, codec="none")
@@ -70,6 +73,7 @@ def write_database(path: Path, checkpoint: Checkpoint, records: Sequence[Record]
         vectors = rng.standard_normal((len(part), checkpoint.space.dimension), dtype=np.float32)
         store.write(protein_table(rows, vectors), ())
     store.compact()
+    store.calibrate()
 
 
 def time_process(command: Sequence[str]) -> float:

@@ -7,6 +7,7 @@
     │   ├── FastaError                  a sequence file, with file and line
     │   ├── ExchangeError               a file to import or to export to; carries ``file``
     │   ├── TableError                  a table of annotations, with file and line
+    │   ├── ShardError                  a directory of shards, or one of them
     │   ├── QueryError                  a query sequence, vector, id or setting
     │   └── FilterError                 a ``where`` filter or a column name
     ├── ModelError                      a model or its weights
@@ -82,6 +83,10 @@ class TableError(InputError):
     def __init__(self, message: str, *, place: str) -> None:
         self.place = place
         super().__init__(f"{place}: {message}")
+
+
+class ShardError(InputError):
+    """A directory of shards (``protvec shard``) that is not there, is another's, or is not what it says."""
 
 
 class QueryError(InputError):

@@ -40,9 +40,10 @@ MAY_IMPORT = {
     "projection": {"store"},
     "database": {"annotate", "exchange", "ingest", "projection", "search", "transfer"},
     "client": {"database"},
+    "cluster": {"database"},
     "__init__": {"client", "database"},
     "server": {"__init__"},
-    "cli": {"__init__", "server"},
+    "cli": {"__init__", "cluster", "server"},
     "__main__": {"cli"},
 }
 # Packages that only these parts may import, and packages that these parts may not.

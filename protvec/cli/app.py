@@ -27,6 +27,7 @@ from protvec.cli import (
     rbh,
     search,
     serve,
+    shards,
     snapshots,
     transfer,
     upkeep,
@@ -68,6 +69,9 @@ def build() -> typer.Typer:
     app.command("export")(export.export)
     app.command("import")(moved.import_)
     app.command("merge")(with_storage_options(moved.merge))
+    app.command("shard")(shards.shard)
+    app.command("embed")(with_storage_options(shards.embed))
+    app.command("commit")(shards.commit)
     app.command("log")(log.log)
     app.command("index")(index.index)
     app.command("calibrate")(calibrate.calibrate)

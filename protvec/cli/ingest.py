@@ -23,7 +23,6 @@ from protvec.cli.options import (
     Offline,
     Precision,
     PrecisionOption,
-    ResidueCodec,
     SearchMemory,
     Threads,
     create_store,
@@ -31,6 +30,18 @@ from protvec.cli.options import (
     open_store,
 )
 from protvec.cli.output import writing
+from protvec.cli.reading import (
+    AllowNucleotides,
+    Dataset,
+    Files,
+    Fix,
+    NewResidues,
+    Organism,
+    SkipInvalid,
+    Taxid,
+    Update,
+    reading,
+)
 from protvec.errors import DatabaseExistsError, InputError
 from protvec.words import size
 
@@ -45,9 +56,7 @@ SHOWN = 10  # skipped records that are printed; all are in --report
 
 
 def ingest(
-    files: Annotated[
-        list[str], typer.Argument(metavar="FASTA...", help="FASTA files, plain or .gz; - for standard input.")
-    ],
+    files: Files,
     db: Db = DEFAULT_DB,
     search_memory: SearchMemory = None,  # noqa: ARG001  # acts through its callback
     model: Model = None,
@@ -55,36 +64,14 @@ def ingest(
     engine: EngineOption = Engine.auto,
     threads: Threads = None,
     device: Device = "cpu",
-    residues: Annotated[
-        ResidueCodec | None,
-        typer.Option(
-            "--residues",
-            help="How a new database keeps residue arrays.  [default: int8]",
-            show_default=False,
-        ),
-    ] = None,
-    dataset: Annotated[str | None, typer.Option(help="Name stored with every record, such as AtCol-0.")] = None,
-    organism: Annotated[str | None, typer.Option(help="Organism of records whose header names none.")] = None,
-    taxid: Annotated[
-        int | None, typer.Option(min=1, help="NCBI taxonomy id of records whose header names none.")
-    ] = None,
-    update: Annotated[
-        bool, typer.Option("--update", help="Replace known proteins whose sequence or header differs.")
-    ] = False,
-    fix: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="WHAT",
-            help="Repair sequences that would be skipped: stops (inner * becomes X), gaps, digits (both are removed), "
-            "symbols (become X), or all. May be repeated.",
-        ),
-    ] = None,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Exit with 0 also when records were skipped.")
-    ] = False,
-    allow_nucleotides: Annotated[
-        bool, typer.Option("--allow-nucleotides", help="Do not refuse a file that looks like nucleotides.")
-    ] = False,
+    residues: NewResidues = None,
+    dataset: Dataset = None,
+    organism: Organism = None,
+    taxid: Taxid = None,
+    update: Update = False,
+    fix: Fix = None,
+    skip_invalid: SkipInvalid = False,
+    allow_nucleotides: AllowNucleotides = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and what it costs; write nothing.")
     ] = False,
@@ -98,14 +85,7 @@ def ingest(
     from protvec import ingest as library
 
     settings = model_settings(model, precision, engine, threads, device, offline)
-    options = library.Options(
-        dataset=dataset,
-        organism=organism,
-        taxid=taxid,
-        update=update,
-        fix=_fixes(fix or []),
-        nucleotides_ok=allow_nucleotides,
-    )
+    options = reading(dataset, organism, taxid, update=update, fix=fix, allow_nucleotides=allow_nucleotides)
     with library.open_sources(files, stdin=sys.stdin.buffer) as sources:
         target = _Target(db, settings, residues.value if residues else None)
         console.note_model(target.model)
@@ -115,13 +95,13 @@ def ingest(
         if cost:
             _show_estimate(cost, db)
         if dry_run:
-            _show_details(plan)
-            _deliver(_planned(plan, cost), report_file, as_json=as_json)
+            show_details(plan)
+            deliver(_planned(plan, cost), report_file, as_json=as_json)
             done: Tally = plan
         else:
             done = report = _run(target.database(), plan)
             show_report(report)
-            _deliver(report.to_dict(), report_file, as_json=as_json)
+            deliver(report.to_dict(), report_file, as_json=as_json)
             if report.interrupted:
                 note("Stopped. Everything above is stored: the same command goes on from here.")
                 raise console.Stop(130)
@@ -199,22 +179,13 @@ class _Target:
             return store
 
 
-def _fixes(given: list[str]) -> frozenset[str]:
-    from protvec.fasta import FIXES
-
-    names = {name.strip() for value in given for name in value.split(",")}
-    if unknown := sorted(names - {*FIXES, "all"}):
-        raise typer.BadParameter(f"{unknown[0]!r} is none of {', '.join(FIXES)}, all", param_hint="--fix")
-    return frozenset(FIXES if "all" in names else names)
-
-
 def _run(database: Database, plan: Plan) -> Report:
     from protvec.cli.watch import Watcher, stop_on_interrupt
     from protvec.errors import IngestInterrupted
 
     with stop_on_interrupt() as stop, console.progress() as shown:
         try:
-            return database.run(plan, Watcher(plan, shown, stop))
+            return database.run(plan, Watcher(plan.residues_to_embed, shown, stop))
         except IngestInterrupted as interrupted:
             report: Report = interrupted.report  # type: ignore[assignment]
             return report
@@ -241,14 +212,14 @@ def _show_estimate(cost: Estimate, db: str) -> None:
     check_room(db, cost.bytes)  # before a new database is made
 
 
-def show_report(report: Report) -> None:
-    """The report in a few lines, on standard error."""
+def show_report(report: Report, *, embedded: bool = True) -> None:
+    """The report in a few lines, on standard error, with the speed where it is this run that embedded."""
     note(
         f"{report.added:,} added, {report.reused:,} reused, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {len(report.skipped):,} skipped "
-        f"of {plural(report.requested, 'record')} in {duration(report.seconds)}{_speed(report)}"
+        f"of {plural(report.requested, 'record')} in {duration(report.seconds)}{_speed(report) if embedded else ''}"
     )
-    _show_details(report)
+    show_details(report)
 
 
 def _speed(report: Report) -> str:
@@ -260,7 +231,7 @@ def _speed(report: Report) -> str:
     )
 
 
-def _show_details(tally: Tally) -> None:
+def show_details(tally: Tally) -> None:
     """What was not plain: repeats, cleaning, skipped records."""
     if tally.repeated:
         note(f"  {plural(tally.repeated, 'record')} repeated, id and sequence alike: stored once")
@@ -283,7 +254,8 @@ def _planned(plan: Plan, cost: Estimate | None) -> dict[str, Any]:
     return counts | {"estimate": {} if cost is None else dataclasses.asdict(cost)}
 
 
-def _deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
+def deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
+    """Write a report where it was asked for."""
     text = json.dumps(content, ensure_ascii=False)
     if file:
         with writing(file) as stream:

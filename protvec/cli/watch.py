@@ -13,16 +13,18 @@ from protvec.cli.console import NOTE_EVERY, duration, note
 from protvec.ingest import Observer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from rich.progress import Progress
 
-    from protvec.ingest import Plan
-
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets; the second one ends the program at once."""
+def stop_on_interrupt(*, also: Sequence[signal.Signals] = ()) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second one ends the program at once.
+
+    Args:
+        also: Other signals that ask for the same, as a batch system sends SIGTERM before it kills.
+    """
     stop = threading.Event()
 
     def asked(signum: int, frame: object) -> None:  # noqa: ARG001
@@ -30,23 +32,25 @@ def stop_on_interrupt() -> Iterator[threading.Event]:
         note("Stopping after this commit; once more to stop at once.")
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = signal.signal(signal.SIGINT, asked)
+    before = {each: signal.signal(each, asked) for each in (signal.SIGINT, *also)}
     try:
         yield stop
     finally:
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
 
 
 class Watcher(Observer):
     """Draws the progress of a run, and stops it when asked."""
 
-    def __init__(self, plan: Plan, shown: Progress, stop: threading.Event) -> None:
+    def __init__(self, residues: int, shown: Progress, stop: threading.Event, *, what: str = "Embedding") -> None:
+        """Watch so many residues."""
         self._stop = stop
         self._shown = shown
-        self._total = max(plan.residues_to_embed, 1)
+        self._total = max(residues, 1)
         self._done = 0
         self._started = self._noted = time.monotonic()
-        self._task = shown.add_task("Embedding", total=self._total, rate="")
+        self._task = shown.add_task(what, total=self._total, rate="")
 
     def advanced(self, proteins: int, residues: int) -> None:  # noqa: ARG002
         """Move the bar, or say a line now and then."""

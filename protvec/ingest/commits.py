@@ -33,7 +33,7 @@ KEEP_CLAIMS_SECONDS = 6.0  # after a commit, until every process has looked agai
 
 
 @dataclass
-class _Chunk:
+class Chunk:
     """Rows and arrays on their way into one commit."""
 
     jobs: list[Job] = field(default_factory=list)
@@ -41,9 +41,12 @@ class _Chunk:
     residues: dict[str, Stored] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = COMMIT_SECONDS
+    most_bytes: int | None = None  # COMMIT_BYTES
+    most_rows: int | None = None  # COMMIT_ROWS
     started: float = field(default_factory=time.monotonic)
 
     def put(self, job: Job, vector: NDArray[np.float32] | None, residues: Stored | None) -> None:
+        """Take a job with what was embedded of it."""
         self.jobs.append(job)
         if residues is not None:
             self.residues[job.digest] = residues
@@ -55,8 +58,10 @@ class _Chunk:
 
     @property
     def full(self) -> bool:
+        """Whether it is enough, or has taken long enough."""
         waited = time.monotonic() - self.started
-        return self.bytes >= COMMIT_BYTES or len(self.jobs) >= COMMIT_ROWS or waited >= self.seconds
+        most_bytes, most_rows = self.most_bytes or COMMIT_BYTES, self.most_rows or COMMIT_ROWS
+        return self.bytes >= most_bytes or len(self.jobs) >= most_rows or waited >= self.seconds
 
 
 class Commits:
@@ -68,18 +73,22 @@ class Commits:
         options: Options,
         report: Report,
         entry: LogEntry,
-        claims: Claims,
+        claims: Claims | None,
         committed: Callable[[], None],
     ) -> None:
         self._store, self._options, self._report = store, options, report
         self._entry, self._claims, self._committed = entry, claims, committed
-        self._chunk = _Chunk(seconds=FIRST_SECONDS)
+        self._chunk = self.new_chunk(FIRST_SECONDS)
         self._claimed: deque[tuple[float, list[str]]] = deque()  # when committed, digests
 
     @property
     def due(self) -> bool:
         """Whether it is time for a commit."""
         return self._chunk.full
+
+    def new_chunk(self, seconds: float) -> Chunk:
+        """What is to be gathered for the next commit, for that long."""
+        return Chunk(seconds=seconds)
 
     def put(self, job: Job, embedding: Embedding | None) -> None:
         """Take a job, with its embedding where it is the one that embeds."""
@@ -95,7 +104,7 @@ class Commits:
             Whether another process had stored some of its sequences since they were looked up.
         """
         chunk = self._chunk  # replaced first: a commit that fails is not tried again on the way out
-        self._chunk = _Chunk(seconds=min(2 * chunk.seconds, COMMIT_SECONDS))
+        self._chunk = self.new_chunk(min(2 * chunk.seconds, COMMIT_SECONDS))
         if not chunk.jobs:
             return False
         embedded = [job.digest for job in chunk.jobs if job.embed]
@@ -103,7 +112,7 @@ class Commits:
         in_vain = bool(self._store.vectors(embedded))
         left = self._left(chunk.jobs)
         if left:
-            rows, arrays = self._rows(chunk, left), self._residues(chunk, left)
+            rows, arrays = self.rows(chunk, left), self.residues(chunk, left)
             alone = self._store.write(rows, arrays, replace=self._options.update, run=self._entry)
             # Others were a moment earlier; a protein that they have deleted again by now was there, too.
             gone = self._left([job for job in left if job.record.id in alone])
@@ -127,7 +136,8 @@ class Commits:
                 left.append(job)
         return left
 
-    def _rows(self, chunk: _Chunk, jobs: list[Job]) -> pa.Table:
+    def rows(self, chunk: Chunk, jobs: list[Job]) -> pa.Table:
+        """The rows to write, with their vectors."""
         missing = {job.digest for job in jobs} - chunk.vectors.keys()
         vectors = chunk.vectors | self._store.vectors(list(missing))  # embedded in an earlier chunk of this run
         if gone := missing - vectors.keys():
@@ -136,8 +146,8 @@ class Commits:
             )
         return protein_table([job.row for job in jobs], np.stack([vectors[job.digest] for job in jobs]))
 
-    @staticmethod
-    def _residues(chunk: _Chunk, jobs: list[Job]) -> Iterator[tuple[str, Stored]]:
+    def residues(self, chunk: Chunk, jobs: list[Job]) -> Iterator[tuple[str, Stored]]:
+        """The arrays of those that were embedded."""
         needed = {job.digest for job in jobs}
         return ((key, array) for key, array in chunk.residues.items() if key in needed)
 
@@ -151,6 +161,8 @@ class Commits:
 
     def _give_back(self, digests: list[str]) -> None:
         """Let others have the sequences that were committed a while ago."""
+        if self._claims is None:
+            return
         now = time.monotonic()
         self._claimed.append((now, digests))
         while self._claimed and now - self._claimed[0][0] > KEEP_CLAIMS_SECONDS:

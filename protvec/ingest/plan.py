@@ -13,7 +13,7 @@ from protvec.ingest.report import Tally
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from protvec.ingest.sources import Source
+    from protvec.ingest.sources import Readable
     from protvec.store import Store
 
 __all__ = ["Options", "Plan", "make_plan"]
@@ -34,7 +34,7 @@ class Plan(Tally):
         sample: Some of the sequences to embed, drawn evenly at random.
     """
 
-    sources: Sequence[Source] = ()
+    sources: Sequence[Readable] = ()
     options: Options = field(default_factory=Options)
     residues: int = 0
     lengths: array[int] = field(default_factory=lambda: array("L"))
@@ -57,7 +57,7 @@ class Plan(Tally):
         return sum(self.lengths)
 
 
-def make_plan(sources: Sequence[Source], store: Store | None, options: Options) -> Plan:
+def make_plan(sources: Sequence[Readable], store: Store | None, options: Options) -> Plan:
     """Read every record once and say what is to be done.
 
     Args:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from protvec.ingest.report import Fate
-    from protvec.ingest.sources import Source
+    from protvec.ingest.sources import Readable
     from protvec.store import Claims, Known, Store
 
 BATCH = 200  # records looked up in the database at a time
@@ -89,13 +89,14 @@ class Job:
 
 
 def jobs(
-    sources: Sequence[Source],
+    sources: Sequence[Readable],
     store: Store | None,
     options: Options,
     tally: Tally,
     *,
     course: Course | None = None,
     claims: Claims | None = None,
+    batch_size: int = BATCH,
 ) -> Iterator[Job]:
     """Every record that becomes a row, in order; the others go to ``tally`` at once.
 
@@ -106,6 +107,7 @@ def jobs(
         tally: Counts.
         course: What is to be done of the input; by default all of it.
         claims: Of this process; sequences that another one is embedding are left for later.
+        batch_size: Records that are looked up in the database at a time.
 
     Raises:
         FastaError: a file cannot be read, or two records with one id differ.
@@ -113,8 +115,8 @@ def jobs(
     course = course or Course()
     reading = tally if course.begins else Tally()  # what was read once is counted
     claimed: set[str] = set()  # digests that a job of this stream embeds
-    for batch in course.choose(_batched(_unique(sources, options, reading), BATCH)):
-        for place, job in _jobs_of(batch, store, options, tally, claimed):
+    for batch in course.choose(batched(unique(sources, options, reading), batch_size)):
+        for place, job in classified(batch, store, options, tally, claimed):
             if job.embed and claims and not claims.take(job.digest):
                 course.leave(place)
                 continue
@@ -123,7 +125,7 @@ def jobs(
             yield job
 
 
-def _jobs_of(
+def classified(
     batch: Sequence[tuple[int, Keyed]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
 ) -> Iterator[tuple[int, Job]]:
     """The jobs of a batch, looked up again when somebody has changed the database meanwhile."""
@@ -192,7 +194,7 @@ def make_row(record: Record, key: str, options: Options) -> dict[str, Any]:
     }
 
 
-def _unique(sources: Sequence[Source], options: Options, tally: Tally) -> Iterator[Keyed]:
+def unique(sources: Sequence[Readable], options: Options, tally: Tally) -> Iterator[Keyed]:
     """Each record that is not a repeat, and the digest of its sequence."""
     seen: dict[str, tuple[str, str, int]] = {}  # id -> sequence digest, file, line
     for source in sources:
@@ -258,7 +260,8 @@ def _job(
     return Job(record, "added" if embed else "reused", row, vector, embed)
 
 
-def _batched(records: Iterable[Keyed], size: int) -> Iterator[list[Keyed]]:
+def batched(records: Iterable[Keyed], size: int) -> Iterator[list[Keyed]]:
+    """So many records at a time."""
     batch: list[Keyed] = []
     for record in records:
         batch.append(record)

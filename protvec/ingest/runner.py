@@ -79,22 +79,22 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
         finally:
             report.seconds = time.monotonic() - start
             report.in_input_order(report.files)
-            _note(report, entry)
+            note_counts(report, entry)
         if report.interrupted:
             report.requested -= report.unaccounted
             raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
-        _check(report, entry)
+        check_counts(report, entry)
     store.settle()
     return report
 
 
-def _note(report: Report, entry: LogEntry) -> None:
+def note_counts(report: Report, entry: LogEntry) -> None:
     """Put into the ledger's entry what is done so far; records read ahead and not come to are not requested."""
     entry.counts |= report.counts | {"requested": report.requested - report.unaccounted}
     entry.skipped, entry.changed = report.skipped, report.changed
 
 
-def _check(report: Report, entry: LogEntry) -> None:
+def check_counts(report: Report, entry: LogEntry) -> None:
     """Whether every record met one fate, and every row of the report is one that a commit has.
 
     ``Store.write`` reads each commit's keys again, and counts the rows that are there.
@@ -117,7 +117,7 @@ def _run(
     """Go through the input until everything is done: once, unless other processes are at the same work."""
 
     def committed() -> None:
-        _note(report, entry)
+        note_counts(report, entry)
         store.ledger.progress(entry)
         observer.committed(report)
         store.maintain()

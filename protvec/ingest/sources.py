@@ -9,7 +9,7 @@ import tempfile
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from protvec import fasta
 from protvec.errors import FastaError
@@ -19,6 +19,26 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
 STDIN = "<stdin>"
+
+
+class Readable(Protocol):
+    """What records can be read from, several times.
+
+    Attributes:
+        name: What errors and reports call it.
+    """
+
+    name: str
+
+    def read(
+        self, *, fix: Collection[str] = (), nucleotides_ok: bool = False
+    ) -> Iterator[fasta.Record | fasta.Rejected]:
+        """Its records from the start."""
+        ...
+
+    def describe(self) -> InputFile:
+        """It, as the ledger names it."""
+        ...
 
 
 @dataclass

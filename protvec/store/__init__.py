@@ -18,7 +18,7 @@ from protvec.store.exact import cosines, query_matrix
 from protvec.store.filters import both, quote
 from protvec.store.index import IndexInfo
 from protvec.store.ledger import Ledger
-from protvec.store.location import free_bytes
+from protvec.store.location import Location, free_bytes, locate
 from protvec.store.places import MapRecord, Places
 from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer
@@ -37,6 +37,7 @@ from protvec.store.scoring import Scoring
 from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
 from protvec.store.upkeep import KEEP_SECONDS
+from protvec.store.work import Work, create_work, note_once, noted, open_work, remove
 
 __all__ = [
     "CODECS",
@@ -55,6 +56,7 @@ __all__ = [
     "InputFile",
     "Known",
     "Ledger",
+    "Location",
     "LogEntry",
     "MapRecord",
     "Places",
@@ -66,18 +68,25 @@ __all__ = [
     "Snapshot",
     "Store",
     "Stored",
+    "Work",
     "both",
     "bytes_per_residue",
     "bytes_per_sequence",
     "cosines",
+    "create_work",
     "digest",
     "free_bytes",
     "is_finer",
     "kind_of",
+    "locate",
     "matrix_of",
     "mean_slack",
+    "note_once",
+    "noted",
+    "open_work",
     "protein_table",
     "query_matrix",
     "quote",
+    "remove",
     "vector_digest",
 ]

@@ -131,12 +131,12 @@ class Ledger:
         self._end(entry, "done")
         return entry
 
-    def progress(self, entry: LogEntry) -> None:
-        """Note how far a run is, at most twice a minute: what a kill would leave to be seen.
+    def progress(self, entry: LogEntry, *, now: bool = False) -> None:
+        """Note how far a run is, at most twice a minute unless ``now``: what a kill would leave to be seen.
 
         Its counts alone: the list of what was skipped and cleaned may be long, and is written at the end.
         """
-        if time.monotonic() - self._saved >= _PROGRESS_SECONDS:
+        if now or time.monotonic() - self._saved >= _PROGRESS_SECONDS:
             self._save(replace(entry, skipped=(), changed=()))
 
     def opening(self, run: str, command: str, rows: int) -> None:

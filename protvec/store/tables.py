@@ -44,13 +44,13 @@ def new_session(search_memory: int = 0) -> Session:
     return lance.Session(index_cache_size_bytes=size, metadata_cache_size_bytes=_METADATA_CACHE)
 
 
-def create_table(where: Location, schema: pa.Schema) -> bool:
-    """Make an empty table, in one commit; False if there is one already."""
+def create_table(where: Location, schema: pa.Schema, rows: pa.RecordBatchReader | None = None) -> bool:
+    """Make a table, empty or with its rows, in one commit; False if there is one already."""
     import lance
 
     try:
         lance.write_dataset(
-            schema.empty_table(),
+            schema.empty_table() if rows is None else rows,
             where.path,
             mode="create",
             data_storage_version=_FORMAT,

@@ -1,0 +1,27 @@
+"""Past one machine: records cut into shards, shards embedded anywhere, and committed into one database.
+
+``cut`` reads FASTA and leaves a directory of shards, ``embed_shard`` embeds one of them on whichever machine sees that
+directory, ``commit`` puts them into a database. The result is that of an ingest on one machine.
+"""
+
+from __future__ import annotations
+
+from protvec.cluster.committing import Committed, check_complete, commit, committed_shards
+from protvec.cluster.cutting import cut
+from protvec.cluster.embedding import embed_shard, encoder_for
+from protvec.cluster.manifest import Manifest, Part
+from protvec.cluster.shards import Progress, Shards
+
+__all__ = [
+    "Committed",
+    "Manifest",
+    "Part",
+    "Progress",
+    "Shards",
+    "check_complete",
+    "commit",
+    "committed_shards",
+    "cut",
+    "embed_shard",
+    "encoder_for",
+]

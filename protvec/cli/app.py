@@ -24,6 +24,7 @@ from protvec.cli import (
     log,
     models,
     moved,
+    plan,
     rbh,
     search,
     serve,
@@ -69,6 +70,7 @@ def build() -> typer.Typer:
     app.command("export")(export.export)
     app.command("import")(moved.import_)
     app.command("merge")(with_storage_options(moved.merge))
+    app.command("plan")(plan.plan)
     app.command("shard")(shards.shard)
     app.command("embed")(with_storage_options(shards.embed))
     app.command("commit")(shards.commit)

@@ -46,9 +46,11 @@ from protvec.errors import DatabaseExistsError, InputError
 from protvec.words import size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from protvec.database import Database, Settings
     from protvec.engine.base import Encoder
-    from protvec.ingest import Estimate, Plan, Report
+    from protvec.ingest import Estimate, Observer, Plan, Report, Source
     from protvec.ingest.report import Tally
     from protvec.store import Store
 
@@ -72,6 +74,15 @@ def ingest(
     fix: Fix = None,
     skip_invalid: SkipInvalid = False,
     allow_nucleotides: AllowNucleotides = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Embed on all nodes of a Ray cluster; auto takes the one that runs here, or starts one.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and what it costs; write nothing.")
     ] = False,
@@ -99,7 +110,7 @@ def ingest(
             deliver(_planned(plan, cost), report_file, as_json=as_json)
             done: Tally = plan
         else:
-            done = report = _run(target.database(), plan)
+            done = report = _run(target.database(), plan, sources, ray)
             show_report(report)
             deliver(report.to_dict(), report_file, as_json=as_json)
             if report.interrupted:
@@ -179,16 +190,34 @@ class _Target:
             return store
 
 
-def _run(database: Database, plan: Plan) -> Report:
+def _run(database: Database, plan: Plan, sources: Sequence[Source], ray: str | None) -> Report:
     from protvec.cli.watch import Watcher, stop_on_interrupt
     from protvec.errors import IngestInterrupted
 
     with stop_on_interrupt() as stop, console.progress() as shown:
         try:
-            return database.run(plan, Watcher(plan.residues_to_embed, shown, stop))
+            watcher = Watcher(plan.residues_to_embed, shown, stop)
+            return database.run(plan, watcher) if ray is None else _run_on_ray(database, plan, sources, ray, watcher)
         except IngestInterrupted as interrupted:
             report: Report = interrupted.report  # type: ignore[assignment]
             return report
+
+
+def _run_on_ray(database: Database, plan: Plan, sources: Sequence[Source], address: str, observer: Observer) -> Report:
+    import os
+
+    from protvec import cluster
+    from protvec import ingest as library
+
+    # Ray reports its use over the network unless told not to, and says a page of things that are no news here.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    store = database.store
+    library.check_fits(plan, store)
+    report = cluster.ingest_on_ray(sources, plan, store, database.settings, address=address, observer=observer)
+    store.keep_calibrated(note)
+    store.keep_indexes(note)
+    return report
 
 
 def _show_plan(plan: Plan, db: str, *, new: bool) -> None:

@@ -9,19 +9,26 @@ from __future__ import annotations
 from protvec.cluster.committing import Committed, check_complete, commit, committed_shards
 from protvec.cluster.cutting import cut
 from protvec.cluster.embedding import embed_shard, encoder_for
+from protvec.cluster.forecast import Forecast, Rate, Wanted, forecast
 from protvec.cluster.manifest import Manifest, Part
+from protvec.cluster.on_ray import ingest_on_ray
 from protvec.cluster.shards import Progress, Shards
 
 __all__ = [
     "Committed",
+    "Forecast",
     "Manifest",
     "Part",
     "Progress",
+    "Rate",
     "Shards",
+    "Wanted",
     "check_complete",
     "commit",
     "committed_shards",
     "cut",
     "embed_shard",
     "encoder_for",
+    "forecast",
+    "ingest_on_ray",
 ]

@@ -48,6 +48,9 @@ def commit(
     observer: Observer | None = None,
     notify: Callable[[str], None] | None = None,
     poll: Callable[[], None] | None = None,
+    complete: Callable[[int], bool] | None = None,
+    trust_log: bool = True,
+    command: str = COMMAND,
 ) -> Committed:
     """Put shards into a database, as an ingest of the same files would have.
 
@@ -62,6 +65,10 @@ def commit(
         observer: Sees progress, and may stop the run after a commit.
         notify: Called with a line of text where the user should know something.
         poll: Called between two looks at what is complete, in place of waiting some seconds.
+        complete: Says which shards are worth a look; by default all are looked at.
+        trust_log: Take the log's word for which shards are in. Without, proteins that were deleted since come back, as
+            an ingest of the same files would have it.
+        command: For the log.
 
     Returns:
         The report. Requested records are those of the input; with ``partial``, those of the shards that are in.
@@ -72,16 +79,16 @@ def commit(
         DatabaseError: It keeps residues otherwise, or the disk or other writers fail it.
         IngestInterrupted: The observer asked to stop; it carries the report of what is stored.
     """
-    return _Committer(shards, store, observer or Observer(), notify or (lambda _: None)).run(
-        partial=partial, wait=wait, poll=poll
-    )
+    committer = _Committer(shards, store, observer or Observer(), notify or (lambda _: None))
+    committer.complete, committer.trust_log, committer.command = complete, trust_log, command
+    return committer.run(partial=partial, wait=wait, poll=poll)
 
 
 def committed_shards(shards: Shards, store: Store) -> set[int]:
     """The shards that the database has, as its log says; the number of the shards stands for the rest."""
     found: set[int] = set()
     for entry in store.ledger.entries():
-        if entry.command == COMMAND and entry.options.get("plan") == shards.manifest.id:
+        if entry.options.get("plan") == shards.manifest.id:
             found.update(entry.options.get("committed", ()))
     return found
 
@@ -127,7 +134,11 @@ def _refuse(shards: Shards, missing: list[int]) -> None:
 
 
 class _Committer:
-    """One run over the shards of a directory."""
+    """One run over the shards of a directory. Its attributes are arguments of ``commit``."""
+
+    complete: Callable[[int], bool] | None = None
+    trust_log: bool = True
+    command: str = COMMAND
 
     def __init__(self, shards: Shards, store: Store, observer: Observer, notify: Callable[[str], None]) -> None:
         self._shards, self._store, self._observer, self._notify = shards, store, observer, notify
@@ -153,7 +164,9 @@ class _Committer:
         if not (partial or wait):
             _refuse(self._shards, sorted(set(left) - set(ready)))
         report, start = self._report, time.monotonic()
-        with self._store.ledger.running(COMMAND, files=self._shards.manifest.files, options=self._options()) as entry:
+        with self._store.ledger.running(
+            self.command, files=self._shards.manifest.files, options=self._options()
+        ) as entry:
             report.run = entry.run
             try:
                 self._work(ready, entry, wait=wait, poll=poll)
@@ -177,7 +190,8 @@ class _Committer:
 
     def _to_do(self) -> list[int]:
         """The shards that the database does not have, and the rest at the end; what it has is counted."""
-        report, there = self._report, committed_shards(self._shards, self._store)
+        report = self._report
+        there = committed_shards(self._shards, self._store) if self.trust_log else set()
         numbers = range(self._shards.count + 1)
         for number in there.intersection(numbers).difference(report.committed):
             rows = self._shards.manifest.part(number).rows
@@ -188,8 +202,8 @@ class _Committer:
 
     def _ready(self, numbers: Iterable[int]) -> list[int]:
         listed = self._shards.location.entries()
-        count = self._shards.count
-        return [n for n in numbers if n == count or self._shards.progress(n, listed=listed).complete]
+        worth = [n for n in numbers if n == self._shards.count or self.complete is None or self.complete(n)]
+        return [n for n in worth if n == self._shards.count or self._shards.progress(n, listed=listed).complete]
 
     # -- doing -------------------------------------------------------------------------------------------------
 

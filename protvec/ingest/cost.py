@@ -47,9 +47,13 @@ def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence
         residue_bytes: Bytes that the residue codec takes for one residue.
         sequence_bytes: Bytes that it takes for a sequence beside them.
     """
-    vectors = 8 * dimension  # the mean, and the search vector that is made of it
-    rows = plan.rows * (vectors + ROW_OVERHEAD) + plan.text_bytes
+    rows = plan.rows * row_bytes(dimension) + plan.text_bytes
     return round(rows + plan.residues_to_embed * residue_bytes + plan.distinct * sequence_bytes)
+
+
+def row_bytes(dimension: int) -> int:
+    """Bytes of a row of ``proteins`` but for its text: the mean vector, the search vector made of it, and the rest."""
+    return 8 * dimension + ROW_OVERHEAD
 
 
 def check_room(path: str, needed: int) -> None:
@@ -102,9 +106,20 @@ def estimate(
     if plan.residues_to_embed < WORTH_MEASURING:
         return Estimate(None, None, needed)
     lengths = np.asarray(plan.lengths, dtype=np.float64)
-    linear, quadratic = _fit(_measure(plan.sample, encoder, budget))
+    linear, quadratic = time_of(plan.sample, encoder, budget)
     seconds = float(linear * lengths.sum() + quadratic * (lengths**2).sum())
     return Estimate(seconds, float(lengths.sum()) / seconds, needed)
+
+
+def time_of(sample: Sequence[str], encoder: Encoder, budget: float = 4.0) -> tuple[float, float]:
+    """What a sequence of L residues takes: a and b of ``a L + b L²`` seconds, measured here and now.
+
+    Args:
+        sample: Sequences of the lengths that are meant, some dozens.
+        encoder: The engine.
+        budget: About how many seconds the measurement may take.
+    """
+    return _fit(_measure(sample, encoder, budget))
 
 
 def _measure(sample: Sequence[str], encoder: Encoder, budget: float) -> list[tuple[float, float, float]]:

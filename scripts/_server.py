@@ -57,6 +57,12 @@ class Server:
         found = psutil.Process(self._process.pid).memory_full_info()
         return int(getattr(found, "uss", found.rss))
 
+    @property
+    def cpu_seconds(self) -> float:
+        """Processor time that it has had: unlike answers a second, others on the machine do not change it much."""
+        used = psutil.Process(self._process.pid).cpu_times()
+        return used.user + used.system
+
     def __enter__(self) -> Self:
         return self
 

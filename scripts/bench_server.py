@@ -234,8 +234,11 @@ def run_ids(at: Bench) -> dict[str, Any]:
     """Searches with stored proteins."""
     bodies = [{"id": id} for id in random.Random(1).sample(at.ids, min(2000, len(at.ids)))]
     at.load.run(at.options.clients, _WARM_SECONDS, bodies)
+    before = at.server.cpu_seconds
     found = at.load.run(at.options.clients, at.options.seconds, bodies).figures()
+    found["server_cpu_ms"] = 1000 * (at.server.cpu_seconds - before) / max(1, found["answers"])
     show(f"{at.options.clients} clients, searches by stored id", found)
+    print(f"  the server takes {found['server_cpu_ms']:.1f} ms of processor time for each")
     return found | {"clients": at.options.clients}
 
 

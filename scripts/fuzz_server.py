@@ -8,6 +8,7 @@ is not of the form which the description says, fails the run; 503 with Retry-Aft
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -84,9 +85,10 @@ def main() -> int:
         db.ingest(data.sample())
         (folder / "hooks.py").write_text(_HOOKS.format(ids=[protein.id for protein in _some(db)]))
         log = asked.log or folder / "server.log"
+        report = (asked.report or folder / "report.json").resolve()
         with Server(folder / "db", "--allow-write", "--limit", "seconds=20", "--limit", "queue=8", log=log) as server:
-            done = subprocess.run(
-                _command(server.url, seconds, asked.seed, asked.report),
+            subprocess.run(
+                _command(server.url, seconds, asked.seed, report),
                 check=False,
                 cwd=folder,
                 env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(folder)},
@@ -94,20 +96,22 @@ def main() -> int:
         failed = [line for line in log.read_text(encoding="utf-8").splitlines() if '"level": "ERROR"' in line]
         for line in failed[:20]:
             print(line[:3000])
-        print(f"{len(failed)} errors in the log of the server")
-    return done.returncode or bool(failed)
+        found = json.loads(report.read_text(encoding="utf-8"))
+    requests, failures = found["test_cases"]["generated"], len(found["failures"])
+    print(f"{requests:,} requests, {failures} failures, {len(failed)} errors in the log of the server")
+    return int(bool(failures or failed or not requests))  # an error of schemathesis itself is none of the server
 
 
 def _some(db: protvec.Database) -> list[protvec.Protein]:
     return db.get_many([id for ids, _ in db.store.iter_vectors() for id in ids][:20])
 
 
-def _command(url: str, seconds: int, seed: int | None, report: Path | None) -> list[str]:
+def _command(url: str, seconds: int, seed: int | None, report: Path) -> list[str]:
     command = [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--max-time", str(seconds)]
     command += ["--checks", ",".join(CHECKS), "--workers", "2", "--max-examples", "100000", "--continue-on-failure"]
     command += ["--request-timeout", "60", "--no-color", "--suppress-health-check", "all"]
     command += ["--seed", str(seed)] if seed is not None else []
-    return command + (["--report-json-path", str(report.resolve())] if report else [])
+    return [*command, "--report-json-path", str(report)]
 
 
 if __name__ == "__main__":

@@ -27,7 +27,8 @@ async def healthz() -> Health:
 async def readyz(service: TheService) -> Response:
     """200 once all models are loaded, 503 before; requests are answered meanwhile, and wait for what they need."""
     state = Ready(ready=service.ready, databases={each.name: each.model for each in service.databases})
-    return JSONResponse(state.model_dump(), 200 if state.ready else 503)
+    wait = None if state.ready else {"Retry-After": "1"}
+    return JSONResponse(state.model_dump(), 200 if state.ready else 503, wait)
 
 
 async def metrics(service: TheService) -> Response:

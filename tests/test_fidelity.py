@@ -201,6 +201,7 @@ def test_int8_that_fails_for_its_fixed_steps_goes_on_without_them(
     assert is_free(checkpoint)
     (kept,) = [c for c in converted() if c.key.model == "unforeseen" and c.key.precision == "int8"]
     assert kept.directory == convert(checkpoint, "int8").directory, "forced int8 has free steps too"
+    assert free(checkpoint) == kept, "as for a process that was at the same"
 
     assert run(["models", "verify", str(unforeseen), "--precision", "int8"]) == 0
     again = verify.read_card(checkpoint)

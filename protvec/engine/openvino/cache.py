@@ -126,13 +126,18 @@ def make(key: Key, fill: Callable[[Path], None], root: Path | None = None) -> Co
     return made
 
 
-def discard(conversion: Conversion) -> int:
-    """Delete one conversion; a process that runs it keeps running.
+@contextlib.contextmanager
+def held(key: Key, root: Path | None = None) -> Iterator[Conversion | None]:
+    """A conversion, or None, that no other process makes or replaces for as long as this holds."""
+    root = root or cache_directory()
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root / f"{key.directory_name}{_LOCK}"):
+        yield find(key, root)
 
-    Returns:
-        Bytes that were freed.
-    """
-    return _delete(conversion.directory)
+
+def discard(conversion: Conversion) -> None:
+    """Delete one conversion; a process that runs it keeps running."""
+    _delete(conversion.directory)
 
 
 def converted(root: Path | None = None) -> list[Conversion]:

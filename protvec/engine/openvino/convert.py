@@ -76,13 +76,13 @@ def free(checkpoint: Checkpoint) -> cache.Conversion | None:
     Raises:
         EngineError: The disk is full.
     """
-    fixed = cache.find(cache.Key.of(checkpoint, "int8"))
-    model = _without_steps(fixed.directory / MODEL_FILE) if fixed else None
-    if fixed is None or model is None:
-        return None
-    made = _kept(cache.Key.of(checkpoint, "int8", fixed=False), lambda: model)
-    cache.discard(fixed)
-    return made
+    freed = cache.Key.of(checkpoint, "int8", fixed=False)
+    with cache.held(cache.Key.of(checkpoint, "int8")) as fixed:  # another process may be at the same
+        model = _without_steps(fixed.directory / MODEL_FILE) if fixed else None
+        if fixed and model:
+            _kept(freed, lambda: model)
+            cache.discard(fixed)
+    return cache.find(freed)
 
 
 def _without_steps(xml: Path) -> Any | None:  # noqa: ANN401

@@ -40,7 +40,8 @@ MODES = {
     mode.name: mode
     for mode in (
         Mode("raw", {"scoring": "raw"}),
-        Mode("mean"),
+        Mode("mean", {"segments": False}),
+        Mode("segments"),
         Mode("align", {"align": True}, CANDIDATES),
         Mode(SLOW, {"align": True}),
     )

@@ -15,7 +15,7 @@ The FASTA file has SCOP's labels: ``>d1dlwa_ a.1.1.1 …``, class, fold, superfa
   scores, lengths, path; those of one superfamily are taken), or .ali files of MALISAM and MALIDUP, or a folder of them.
 - planted: domains of about 120 residues take the place of as many in proteins of 400 to 2,000 (--hosts, by default of
   chromosome 1 of Arabidopsis, fetched with pip): how often a search with the domain itself, and with another of its
-  family, has that protein among the first ten.
+  family, has that protein among the first ten. mean compares whole proteins alone, segments their segments too.
 
 protvec is used as its users do, through its API; the peers are Debian's ncbi-blast+, mmseqs2, diamond-aligner and
 hmmer, each left out with a word where it is not installed. Usage::

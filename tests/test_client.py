@@ -103,6 +103,7 @@ QUESTIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("search", (HISTONE,), {"text": "again", "min_score": 0.1}),
     ("search", (CALMODULIN,), {"align": True, "candidates": 3, "k": 2}),
     ("search_id", ("cam/1|x",), {"exclude_self": True, "scoring": "raw"}),
+    ("search_id", ("cam/1|x",), {"segments": False}),
     ("search_id", ("his1",), {"align": True, "evalue": 10.0}),
     ("search_vector", (FIRST,), {"query": "mine", "k": 3}),
     ("search_like", (["his1"],), {"unlike": ["ubq"]}),

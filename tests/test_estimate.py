@@ -19,6 +19,7 @@ from protvec.database import Database
 from protvec.ingest import cost
 from protvec.models import find
 from protvec.store import Store, bytes_per_residue, bytes_per_sequence
+from protvec.store.segments import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,6 +72,7 @@ def test_the_directory_is_as_large_as_was_said(proteome: Path, tmp_path: Path, c
         dimension=D,
         residue_bytes=bytes_per_residue(codec, D),
         sequence_bytes=bytes_per_sequence(codec, D),
+        segments=Rule(),
     )
     db = Database(Store.create(tmp_path / "db", find("near").space, codec=codec), encoder=encoder)
     report = db.ingest(proteome)

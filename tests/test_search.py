@@ -64,7 +64,7 @@ def oracle(db: Database, vector: Any, k: int, scoring: str | None = None) -> lis
 @pytest.mark.parametrize("k", [1, 7, 1000])
 @pytest.mark.parametrize("scoring", [None, "raw"])
 def test_order_and_score_are_those_of_numpy(db: Database, id: str, k: int, scoring: str | None) -> None:
-    hits = db.search_id(id, k=k, scoring=scoring)
+    hits = db.search_id(id, k=k, scoring=scoring, segments=False)
     expected = oracle(db, db.get(id).vector, k, scoring)
     assert hits.ids == [target for target, _ in expected]
     np.testing.assert_allclose(hits.scores, [score for _, score in expected], atol=1e-6)
@@ -101,6 +101,11 @@ def test_hits_are_a_sequence_and_a_table(db: Database) -> None:
         "score",
         "evalue",
         "bits",
+        "by",
+        "qstart",
+        "qend",
+        "tstart",
+        "tend",
         "length",
         "gene",
         "organism",
@@ -114,9 +119,11 @@ def test_hits_are_a_sequence_and_a_table(db: Database) -> None:
 
 
 def test_columns_are_chosen_and_checked(db: Database) -> None:
-    hits = db.search_id("his0", k=1, columns=["dataset", "sequence"])
+    hits = db.search_id("his0", k=1, columns=["dataset", "sequence"], segments=False)
     assert hits[0].metadata == {"dataset": "families", "sequence": HISTONE}
-    assert db.search_id("his0", k=1, columns=[])[0].metadata == {}
+    assert db.search_id("his0", k=1, columns=[], segments=False)[0].metadata == {}
+    whole = {"by": "protein", "qstart": None, "qend": None, "tstart": None, "tend": None}
+    assert db.search_id("his0", k=1, columns=[])[0].metadata == whole
     with pytest.raises(FilterError, match=r"no column 'organsim'; there are .*organism"):
         db.search_id("his0", columns=["organsim"])
 

@@ -14,7 +14,7 @@ from answers import FACTS, METADATA, answer
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, M8, SIGNIFICANCE
+from protvec.cli.fields import ALIGNMENT, BY_NAME, FIELDS, M8, PLACE, SIGNIFICANCE
 from protvec.cli.formats import (
     HEADERS,
     Batches,
@@ -224,7 +224,7 @@ def test_m8_waits_for_what_it_needs_and_says_what_works() -> None:
     check_m8(None, aligned=True)
     check_m8(["query", "target"], aligned=False)
     assert len(M8) == 12
-    assert {BY_NAME[name].side for name in M8} == {"hit", ALIGNMENT, SIGNIFICANCE}
+    assert {BY_NAME[name].side for name in M8} == {"hit", ALIGNMENT, PLACE, SIGNIFICANCE}
     assert M8[-2:] == ("evalue", "bits")
     assert {Format.tsv: True, Format.csv: True, Format.m8: False} == HEADERS
 

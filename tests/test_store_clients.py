@@ -29,7 +29,7 @@ def test_lancedb_reads_it(database):
     assert {"proteins", "residues"} <= set(connection.list_tables().tables)
     table = connection.open_table("proteins")
     assert table.count_rows() == 6
-    assert table.schema.names == database.columns
+    assert table.schema.names == [*database.columns, "_segments"]
     vector = database.get(["P0003"], columns=["vector"])["vector"][0].as_py()
     hits = table.search(vector).distance_type("cosine").limit(3).to_list()
     ours = database.search(vector, k=3)

@@ -438,7 +438,12 @@ def test_check_knows_search_vectors_and_repair_mends_them(store: Store) -> None:
     foreign(store, nulls=True)
     store.handles()[0].add_columns(pa.schema([pa.field("_search_0123456789abcdef", pa.list_(pa.float32(), data.D))]))
     store.ledger.record("test", gained=30)
-    assert codes(store) == {"search-column": 1, "no-search-vector": 30, "wrong-search-vector": 1}
+    assert codes(store) == {
+        "search-column": 1,
+        "no-search-vector": 30,
+        "wrong-search-vector": 1,
+        "no-search-segments": 30,
+    }
     result = repair(store, full=True)
     assert [finding.code for finding in result.findings] == []
     assert search_columns(store) == [store.scoring.column]

@@ -27,6 +27,14 @@ def calibrate(
         Scoring,
         typer.Option(help="auto is what suits the number of proteins; raw is the plain cosines of the mean vectors."),
     ] = Scoring.auto,
+    segments: Annotated[
+        bool | None,
+        typer.Option(
+            "--segments/--no-segments",
+            help="Keep vectors of segments of long proteins, made from their residues, or none.  [default: as before]",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Fit the search space, in which searches compare, to the proteins that are there now.
@@ -34,7 +42,7 @@ def calibrate(
     Ingest does it by itself, and again when a database has doubled. The vectors themselves stay as they are; scores of
     before and after are on different scales.
     """
-    fitted = open_store(db).calibrate(scoring.value, notify=console.note)
+    fitted = open_store(db).calibrate(scoring.value, segments=segments, notify=console.note)
     if as_json:
         print(json.dumps(fitted.to_dict()))
     else:

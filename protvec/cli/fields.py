@@ -10,8 +10,12 @@ from dataclasses import dataclass
 QUERY, HIT, TARGET = "query", "hit", "target"
 # Of some searches: by vector and text, with an alignment, both of these, all but those by text alone.
 BOTH, ALIGNMENT, COSINE, SIGNIFICANCE = "both", "alignment", "cosine", "significance"
+# Of those that compare segments; and of these and those with an alignment.
+SEGMENT, PLACE = "segment", "place"
 BY_VECTOR = frozenset({SIGNIFICANCE})
-WITH_TEXT, ALIGNED = BY_VECTOR | {BOTH, COSINE}, BY_VECTOR | {ALIGNMENT, COSINE}
+BY_SEGMENT = BY_VECTOR | {SEGMENT, PLACE}
+WITH_TEXT, ALIGNED = BY_VECTOR | {BOTH, COSINE}, BY_VECTOR | {ALIGNMENT, PLACE, COSINE}
+OF_ALIGNMENTS = frozenset({ALIGNMENT, PLACE})
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ FIELDS = (
     Field("vrank", "with --text: its place by vector", BOTH, "vector_rank", ("vector_rank",)),
     Field("trank", "with --text: its place by text", BOTH, "text_rank", ("text_rank",)),
     Field("cosine", "with --text or --align: cosine of the two vectors", COSINE, "cosine"),
+    Field("by", "what found it: protein (as a whole) or segment", SEGMENT, "by"),
     Field("qlen", "residues of the query", QUERY, "length"),
     Field("tlen", "residues of the target", TARGET, "length", ("slen",)),
     Field("qheader", "header line of the query, its id included", QUERY, "header"),
@@ -58,10 +63,16 @@ FIELDS = (
     Field("alnlen", "columns of the alignment, gaps included", ALIGNMENT, "alnlen"),
     Field("mismatch", "pairs of residues that differ", ALIGNMENT, "mismatch"),
     Field("gapopen", "gaps", ALIGNMENT, "gapopen"),
-    Field("qstart", "first aligned residue of the query, from 1", ALIGNMENT, "qstart"),
-    Field("qend", "last aligned residue of the query", ALIGNMENT, "qend"),
-    Field("tstart", "first aligned residue of the target, from 1", ALIGNMENT, "tstart", ("sstart",)),
-    Field("tend", "last aligned residue of the target", ALIGNMENT, "tend", ("send",)),
+    Field("qstart", "first residue of the query that is aligned, or of its segment, from 1", PLACE, "qstart"),
+    Field("qend", "last residue of the same", PLACE, "qend"),
+    Field(
+        "tstart",
+        "first residue of the target that is aligned, or of the segment that was found, from 1",
+        PLACE,
+        "tstart",
+        ("sstart",),
+    ),
+    Field("tend", "last residue of the same", PLACE, "tend", ("send",)),
     Field("fident", "pident as a fraction, 0 to 1", ALIGNMENT, "fident"),
     Field("nident", "identical pairs", ALIGNMENT, "nident"),
     Field("positive", "pairs that BLOSUM62 scores above 0", ALIGNMENT, "positive"),
@@ -129,15 +140,15 @@ M8 = (
 
 def help_text() -> str:
     """The columns for ``--help``."""
-    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side != ALIGNMENT]
-    aligned = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side == ALIGNMENT]
+    lines = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side not in OF_ALIGNMENTS]
+    aligned = [f"  {each.name:<9} {each.about}" for each in FIELDS if each.side in OF_ALIGNMENTS]
     return "\n".join(
         [
             "\b",
             "Columns for --columns, beside every column of the proteins that are found (`protvec info`):",
             *lines,
             "  query.NAME, target.NAME: any column of a stored query, or of a target",
-            "With --align:",
+            "With --align, and qstart to tend of hits by segments too:",
             *aligned,
         ]
     )
@@ -149,7 +160,7 @@ def markdown() -> str:
 
 
 def _markdown_row(each: Field) -> str:
-    needs = " (with `--align`)" if each.side == ALIGNMENT else ""
+    needs = {ALIGNMENT: " (with `--align`)", PLACE: " (with `--align`, or by segment)"}.get(each.side, "")
     return f"| `{each.name}` | {each.about}{needs} | {', '.join(f'`{name}`' for name in each.also)} |"
 
 

@@ -83,6 +83,15 @@ def ingest(
             show_default=False,
         ),
     ] = None,
+    segments: Annotated[
+        bool | None,
+        typer.Option(
+            "--segments/--no-segments",
+            help="Keep vectors of segments of long proteins in a new database, which find domains.  "
+            "[default: --segments]",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and what it costs; write nothing.")
     ] = False,
@@ -98,7 +107,7 @@ def ingest(
     settings = model_settings(model, precision, engine, threads, device, offline)
     options = reading(dataset, organism, taxid, update=update, fix=fix, allow_nucleotides=allow_nucleotides)
     with library.open_sources(files, stdin=sys.stdin.buffer) as sources:
-        target = _Target(db, settings, residues.value if residues else None)
+        target = _Target(db, settings, residues.value if residues else None, segments)
         console.note_model(target.model)
         plan = library.make_plan(sources, target.store, options)
         _show_plan(plan, db, new=target.store is None)
@@ -123,13 +132,14 @@ def ingest(
 class _Target:
     """The database to write to: one that is there, or one to be made once there is something to put in it."""
 
-    def __init__(self, path: str, settings: Settings, codec: str | None) -> None:
+    def __init__(self, path: str, settings: Settings, codec: str | None, segments: bool | None = None) -> None:
         from protvec.database import Database
         from protvec.errors import DatabaseNotFoundError
         from protvec.store import DEFAULT_CODEC
 
         self._path, self._settings = path, settings
         self._codec, self._asked = codec or DEFAULT_CODEC, codec
+        self._segments = segments
         self._database: Database | None = None
         self._encoder: Encoder | None = None
         try:
@@ -144,6 +154,11 @@ class _Target:
     def _check_codec(self, store: Store) -> None:
         if self._asked not in (None, store.codec):
             raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {self._asked}")
+        keeps = store.segment_rule is not None
+        if self._segments not in (None, keeps):
+            option = "--segments" if self._segments else "--no-segments"
+            does = "keeps segments" if keeps else "keeps no segments"
+            raise InputError(f"{store.path} {does}: `protvec calibrate {option}` changes that")
 
     @property
     def store(self) -> Store | None:
@@ -163,14 +178,17 @@ class _Target:
     def estimate(self, plan: Plan) -> Estimate:
         from protvec import ingest as library
         from protvec.store import bytes_per_residue, bytes_per_sequence
+        from protvec.store.segments import Rule as SegmentRule
 
         encoder = self.encoder()
         codec = self.store.codec if self.store else self._codec
+        new = None if self._segments is False else SegmentRule()
         return library.estimate(
             plan,
             encoder,
             residue_bytes=bytes_per_residue(codec, encoder.dimension),
             sequence_bytes=bytes_per_sequence(codec, encoder.dimension),
+            segments=self.store.segment_rule if self.store else new,
         )
 
     def database(self) -> Database:
@@ -182,7 +200,9 @@ class _Target:
 
     def _made(self) -> Store:
         try:
-            return create_store(self._path, self._checkpoint.space, codec=self._codec)
+            return create_store(
+                self._path, self._checkpoint.space, codec=self._codec, segments=self._segments is not False
+            )
         except DatabaseExistsError:  # by another process, since the files were read
             store = open_store(self._path)
             store.check_space(self._checkpoint.space)

@@ -129,6 +129,7 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Weights": _weights(space),
         "Scores": facts["scoring"]["text"],
         **({"Map": facts["map"]["text"]} if facts["map"] else {}),
+        "Segments": _segments(facts["segments"]),
         "Residue arrays": f"{facts['residue_arrays']:,} as {facts['codec']}{_unfinished(facts)}",
         "On disk": ", ".join(f"{table} {_sizes(bytes_)}" for table, bytes_ in facts["bytes"].items()),
         "Added columns": ", ".join(f"{name} ({kind})" for name, kind in facts["columns"].items()),
@@ -137,6 +138,15 @@ def _described(facts: dict[str, Any]) -> dict[str, str]:
         "Schema": f"version {facts['schema_version']}, made by protvec {facts['created_with']}",
     }
     return {name: value for name, value in described.items() if value}
+
+
+def _segments(facts: dict[str, int] | None) -> str:
+    if facts is None:
+        return "none: `protvec calibrate --segments` makes them, which finds domains in long proteins"
+    return (
+        f"{facts['count']:,} of {facts['window']} residues, {facts['step']} apart at most, "
+        f"of {facts['proteins']:,} proteins longer than {facts['longest']}"
+    )
 
 
 def _unfinished(facts: dict[str, Any]) -> str:

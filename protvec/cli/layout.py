@@ -6,7 +6,7 @@ import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from protvec.cli.fields import ALIGNMENT, BOTH, BY_NAME, FIELDS, HIT, M8, QUERY, SIGNIFICANCE, TARGET
+from protvec.cli.fields import BOTH, BY_NAME, FIELDS, HIT, M8, OF_ALIGNMENTS, QUERY, SEGMENT, SIGNIFICANCE, TARGET
 from protvec.errors import FilterError, QueryError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def layout(
         FilterError: a column is not there, is of other searches, or is named twice.
     """
     refuse_repeats(names)
-    lacking = [name for name in names if _side(name) in (ALIGNMENT, SIGNIFICANCE) and _side(name) not in sides]
+    lacking = [name for name in names if _side(name) in (*OF_ALIGNMENTS, SIGNIFICANCE) and _side(name) not in sides]
     if lacking:
         raise FilterError(_lacking(lacking, targets))
     return Layout(tuple(_column(name, targets, queries, sides) for name in names))
@@ -174,7 +174,7 @@ def check_m8(names: Sequence[str] | None, *, aligned: bool) -> None:
     Raises:
         QueryError: they are asked for; the message says what works.
     """
-    lacking = [name for name in M8 if _side(name) == ALIGNMENT and not aligned]
+    lacking = [name for name in M8 if _side(name) in OF_ALIGNMENTS and not aligned]
     if names is None and lacking:
         raise QueryError(
             f"m8 has columns that need an alignment (--align): {', '.join(lacking)}; "
@@ -188,6 +188,7 @@ def _column(name: str, targets: Collection[str], queries: Collection[str], sides
     if known is not None and known.side not in (HIT, QUERY, TARGET, *sides):
         if name not in targets:
             others = "--text beside another query" if known.side == BOTH else "--text beside another query, or --align"
+            others = "segments, without --align, --text and --scoring raw" if known.side == SEGMENT else others
             raise FilterError(f"the column {name!r} is of searches with {others}")
         known = None  # a column of the user's own
     if known is not None and known.side not in (QUERY, TARGET):
@@ -220,7 +221,7 @@ def _unknown(name: str, found: Column, targets: Collection[str], queries: Collec
     names = [*BY_NAME, *targets]
     hint = "target" if name == "id" else ", ".join(difflib.get_close_matches(name.lower(), names, n=3))
     meant = f" (near: {hint})" if hint else ""
-    fields = ", ".join(each.name for each in FIELDS if each.side != ALIGNMENT)
+    fields = ", ".join(each.name for each in FIELDS if each.side not in OF_ALIGNMENTS)
     return f"there is no column {name!r}{meant}; there are {fields}, and of the database {', '.join(targets)}"
 
 

@@ -168,7 +168,7 @@ def open_store(db: str, *, at: str | None = None) -> Store:
     return Store.open(db, at=at, storage_options=_options_for(db), search_memory=state.search_memory)
 
 
-def create_store(db: str, space: Space, *, codec: str) -> Store:
+def create_store(db: str, space: Space, *, codec: str, segments: bool = True) -> Store:
     """A new database where an option says.
 
     Raises:
@@ -176,7 +176,14 @@ def create_store(db: str, space: Space, *, codec: str) -> Store:
     """
     from protvec.store import Store
 
-    return Store.create(db, space, codec=codec, storage_options=_options_for(db), search_memory=state.search_memory)
+    return Store.create(
+        db,
+        space,
+        codec=codec,
+        segments=segments,
+        storage_options=_options_for(db),
+        search_memory=state.search_memory,
+    )
 
 
 def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -38,6 +38,7 @@ class Options:
         candidates: Rank by alignment, of so many proteins.
         evalue: The highest E-value.
         scoring: ``raw``, or None for the database's search space.
+        segments: Compare segments too.
     """
 
     k: int
@@ -50,11 +51,13 @@ class Options:
     candidates: int | None = None
     scoring: str | None = None
     evalue: float | None = None
+    segments: bool = True
 
     def of_hits(self) -> dict[str, Any]:
         """Those that every search of ``Database`` by vector takes."""
         given: dict[str, Any] = {"k": self.k, "where": self.where, "min_score": self.min_score}
         given |= {"columns": list(self.columns), "scoring": self.scoring, "evalue": self.evalue}
+        given["segments"] = self.segments
         if self.text is not None:
             given["text"] = self.text
         return given if self.candidates is None else {**given, "align": True, "candidates": self.candidates}

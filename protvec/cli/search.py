@@ -13,6 +13,7 @@ from protvec.cli import console
 from protvec.cli.asked import Asked
 from protvec.cli.fields import (
     ALIGNED,
+    BY_SEGMENT,
     BY_VECTOR,
     DEFAULT,
     DEFAULT_ALIGNED,
@@ -161,6 +162,14 @@ def search(
             rich_help_panel=HITS,
         ),
     ] = Scores.auto,
+    segments: Annotated[
+        bool,
+        typer.Option(
+            "--segments/--no-segments",
+            help="Compare segments of long proteins too, which finds domains, or whole proteins alone.",
+            rich_help_panel=HITS,
+        ),
+    ] = True,
     evalue: Annotated[
         float | None,
         typer.Option(
@@ -291,7 +300,8 @@ def search(
     searched = other or database
     searched.store.check_space(database.store.space)
     source = asked.source(database, other)
-    usual, sides = _usual(asked)
+    by_segment = segments and scoring is Scores.auto and searched.store.no_segments is None
+    usual, sides = _usual(asked, by_segment=by_segment)
     names = wanted or list(M8 if sink.format is Format.m8 else usual)
     shown = layout(names, _metadata(searched), source.known, sides=sides)
     options = Options(
@@ -305,6 +315,7 @@ def search(
         candidates=(candidates or CANDIDATES) if align else None,
         scoring="raw" if scoring is Scores.raw else None,
         evalue=evalue,
+        segments=segments,
     )
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
@@ -317,13 +328,15 @@ def search(
         console.note(_without(done, asked, where))
 
 
-def _usual(asked: Asked) -> tuple[tuple[str, ...], frozenset[str]]:
+def _usual(asked: Asked, *, by_segment: bool) -> tuple[tuple[str, ...], frozenset[str]]:
     """The columns of hits where none are named, and the sides of fields that the search has."""
     if asked.align:
         return DEFAULT_ALIGNED, ALIGNED
     if asked.only_text:
         return DEFAULT_TEXT, frozenset()
-    return (DEFAULT_BOTH, WITH_TEXT) if asked.both else (DEFAULT, BY_VECTOR)
+    if asked.both:
+        return DEFAULT_BOTH, WITH_TEXT
+    return DEFAULT, BY_SEGMENT if by_segment and not asked.like else BY_VECTOR
 
 
 def _identity(
@@ -347,6 +360,7 @@ def _identity(
         "text": asked.text,
         "candidates": options.candidates,
         "scoring": options.scoring,
+        "segments": options.segments,
         "exclude-self": options.exclude_self,
         "columns": shown.names,
         **sink.settings(),

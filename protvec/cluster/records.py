@@ -69,6 +69,8 @@ class ShardCommits(Commits):
         wanted = [job.digest for job in jobs if job.embed]
         if self._shard is not None and wanted:
             chunk.vectors |= self._shard.vectors(wanted)
+            if self._shard.segment_rule == self._store.segment_rule:
+                chunk.segments |= self._shard.segment_means(wanted)
         missing = [key for key in wanted if key not in chunk.vectors]
         if missing:
             where = self._shard.path if self._shard is not None else self._store.path

@@ -87,6 +87,7 @@ class Changing(Core):
             self.encoder(),
             residue_bytes=self.store.bytes_per_residue,
             sequence_bytes=self.store.bytes_per_sequence,
+            segments=self.store.segment_rule,
         )
 
     def delete(self, ids: Sequence[str] | None = None, *, where: str | None = None) -> int:

@@ -69,6 +69,7 @@ def create(
     path: str | Path,
     *,
     residues: str = DEFAULT_CODEC,
+    segments: bool = True,
     storage_options: Mapping[str, str] | None = None,
     search_memory: int | None = None,
     **settings: Unpack[SettingsOptions],
@@ -78,6 +79,7 @@ def create(
     Args:
         path: The directory, its parents are made; or ``s3://…``, ``gs://…``, ``az://…``.
         residues: How residue arrays are kept: ``int8``, ``int4``, ``float16``, or ``none`` to keep vectors only.
+        segments: Keep vectors of segments of long proteins too, which find domains that they share.
         storage_options: Credentials and settings of the object store, beside those of its environment variables.
         search_memory: Bytes that vectors may take in memory for searches, 2 GiB by default: of 768 dimensions those of
             550,000 proteins, or of 2.4 million rounded. A database that needs more gets an index.
@@ -91,6 +93,11 @@ def create(
     chosen = Settings(**settings)
     checkpoint = chosen.checkpoint()
     store = Store.create(
-        path, checkpoint.space, codec=residues, storage_options=storage_options, search_memory=search_memory
+        path,
+        checkpoint.space,
+        codec=residues,
+        segments=segments,
+        storage_options=storage_options,
+        search_memory=search_memory,
     )
     return Database(store, chosen)

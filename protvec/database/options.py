@@ -25,6 +25,8 @@ class HitOptions(TypedDict, total=False):
         columns: Metadata columns of the hits; by default length, gene, organism and description.
         scoring: ``raw`` for cosines of the mean vectors themselves; by default those of the search space that was
             fitted on the database, which find more: see ``calibrate``.
+        segments: Compare segments of long proteins too, which finds domains; True unless told otherwise. Hits then say
+            what found them: ``by`` is ``protein`` or ``segment``, with ``qstart``, ``qend``, ``tstart`` and ``tend``.
     """
 
     k: int
@@ -33,6 +35,7 @@ class HitOptions(TypedDict, total=False):
     evalue: float | None
     columns: Sequence[str] | None
     scoring: str | None
+    segments: bool
 
 
 class SearchOptions(HitOptions, total=False):

@@ -83,7 +83,11 @@ class Searching(Looking):
                 continue
             own = query.id if exclude_self and query.named else None  # no condition of its own: see Passing
             limited = wanted.limited_to(_not_itself(query)) if exclude_self and not query.named else wanted
-            yield nearest.search_vector(self.store, embedding.vector, limited, query=query.id, exclude=own)
+            rule = self.store.segment_rule
+            pieces = None if rule is None else rule.pieces(embedding.residues)
+            yield nearest.search_vector(
+                self.store, embedding.vector, limited, query=query.id, exclude=own, pieces=pieces
+            )
 
     def search_id(
         self,

@@ -74,7 +74,9 @@ class Transferring(Searching):
         from protvec.transfer import Place, store_predictions
 
         ready = self._ready(column, k=k, min_ri=min_ri, evalue=evalue, graph=graph, separator=separator)
+        # A protein that shares a domain need not have the labels of the whole: an alignment says its coverage.
         how: dict[str, Any] = {"k": k, "columns": ready.columns, "align": align, "candidates": candidates}
+        how["segments"] = align
         how["where"] = both(where, ready.labelled)
         if to is not None:
             if replace or query_where is not None or into is not None:
@@ -129,7 +131,13 @@ class Transferring(Searching):
         asked = condition if sample is None else f"id IN ({', '.join(map(quote, known))})"
         columns = [*ready.columns, "digest"]
         answers = self.search_all(
-            k=k + MORE, where=condition, columns=columns, query_where=asked, align=align, candidates=candidates
+            k=k + MORE,
+            where=condition,
+            columns=columns,
+            query_where=asked,
+            align=align,
+            candidates=candidates,
+            segments=align,
         )
         return check(ready, answers, known)
 

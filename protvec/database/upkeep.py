@@ -111,7 +111,7 @@ class Upkeep(Core):
         """Remove all indexes, and build none by itself any more; how many there were."""
         return self.store.drop_indexes()
 
-    def calibrate(self, scoring: str = "auto") -> Scoring:
+    def calibrate(self, scoring: str = "auto", *, segments: bool | None = None) -> Scoring:
         """Fit the search space to the proteins that are there now; ingest does it by itself.
 
         The vectors stay as they are. Scores of before and after are on different scales;
@@ -119,15 +119,17 @@ class Upkeep(Core):
 
         Args:
             scoring: ``auto``, ``raw``, ``centred`` or ``whitened``: see ``protvec.transform``.
+            segments: Whether to keep segments of long proteins, made from their residues, or none; by default as
+                before.
 
         Returns:
             What searches compare from now on: ``kind``, ``name``, ``proteins``, ``shrinkage``, ``fitted``.
 
         Raises:
-            QueryError: an unknown scoring, or too few proteins for it.
+            QueryError: an unknown scoring, or too few proteins for it; or no residues to make segments of.
             DatabaseError: the disk, or other writers that keep getting in first.
         """
-        return self.store.calibrate(scoring, notify=self.settings.notify)
+        return self.store.calibrate(scoring, segments=segments, notify=self.settings.notify)
 
     @property
     def scoring(self) -> Scoring:

@@ -39,6 +39,7 @@ class Chunk:
     jobs: list[Job] = field(default_factory=list)
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     residues: dict[str, Stored] = field(default_factory=dict)
+    segments: dict[str, NDArray[np.float16]] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = COMMIT_SECONDS
     most_bytes: int | None = None  # COMMIT_BYTES
@@ -96,6 +97,8 @@ class Commits:
             self._chunk.put(job, None, None)
         else:  # encoded now: a commit's worth takes a quarter of the memory
             self._chunk.put(job, embedding.vector, self._store.packed(job.digest, embedding.residues))
+            if (segments := self._store.segments(embedding.residues)) is not None:
+                self._chunk.segments[job.digest] = segments
 
     def write(self) -> bool:
         """Commit what there is.
@@ -113,7 +116,9 @@ class Commits:
         left = self._left(chunk.jobs)
         if left:
             rows, arrays = self.rows(chunk, left), self.residues(chunk, left)
-            alone = self._store.write(rows, arrays, replace=self._options.update, run=self._entry)
+            alone = self._store.write(
+                rows, arrays, replace=self._options.update, run=self._entry, segments=chunk.segments
+            )
             # Others were a moment earlier; a protein that they have deleted again by now was there, too.
             gone = self._left([job for job in left if job.record.id in alone])
             self._report.unchanged += len(gone)

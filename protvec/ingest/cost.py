@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from protvec.engine.base import Encoder
     from protvec.ingest.plan import Plan
     from protvec.store import Store
+    from protvec.store.segments import Rule
 
 ROW_OVERHEAD = 64  # bytes of a row beside its text and its vector: lengths, offsets, validity
 WORTH_MEASURING = 30_000  # residues; a smaller ingest is done before an estimate would be read
@@ -38,7 +39,9 @@ class Estimate:
     bytes: int
 
 
-def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence_bytes: float = 0.0) -> int:
+def estimate_bytes(
+    plan: Plan, *, dimension: int, residue_bytes: float, sequence_bytes: float = 0.0, segments: Rule | None = None
+) -> int:
     """Bytes that the database will grow by.
 
     Args:
@@ -46,8 +49,12 @@ def estimate_bytes(plan: Plan, *, dimension: int, residue_bytes: float, sequence
         dimension: D.
         residue_bytes: Bytes that the residue codec takes for one residue.
         sequence_bytes: Bytes that it takes for a sequence beside them.
+        segments: How the database cuts proteins; None where it does not.
     """
     rows = plan.rows * row_bytes(dimension) + plan.text_bytes
+    if segments is not None:
+        lengths = np.asarray(plan.row_lengths, np.int64)
+        rows += int(segments.counts(lengths).sum()) * segments.bytes_each(dimension) + 16 * plan.rows
     return round(rows + plan.residues_to_embed * residue_bytes + plan.distinct * sequence_bytes)
 
 
@@ -81,12 +88,19 @@ def check_fits(plan: Plan, store: Store) -> None:
         dimension=store.space.dimension,
         residue_bytes=store.bytes_per_residue,
         sequence_bytes=store.bytes_per_sequence,
+        segments=store.segment_rule,
     )
     check_room(store.path, needed)
 
 
 def estimate(
-    plan: Plan, encoder: Encoder, *, residue_bytes: float, sequence_bytes: float = 0.0, budget: float = 4.0
+    plan: Plan,
+    encoder: Encoder,
+    *,
+    residue_bytes: float,
+    sequence_bytes: float = 0.0,
+    segments: Rule | None = None,
+    budget: float = 4.0,
 ) -> Estimate:
     """Time a few of the sequences to embed and extend that to all of them.
 
@@ -98,10 +112,15 @@ def estimate(
         encoder: The engine that will do it.
         residue_bytes: Bytes that the residue codec takes for one residue.
         sequence_bytes: Bytes that it takes for a sequence beside them.
+        segments: How the database cuts proteins; None where it does not.
         budget: About how many seconds the measurement may take.
     """
     needed = estimate_bytes(
-        plan, dimension=encoder.dimension, residue_bytes=residue_bytes, sequence_bytes=sequence_bytes
+        plan,
+        dimension=encoder.dimension,
+        residue_bytes=residue_bytes,
+        sequence_bytes=sequence_bytes,
+        segments=segments,
     )
     if plan.residues_to_embed < WORTH_MEASURING:
         return Estimate(None, None, needed)

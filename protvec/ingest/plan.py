@@ -30,6 +30,7 @@ class Plan(Tally):
         options: How records are treated.
         residues: Residues in all records that become rows.
         lengths: Lengths of the distinct sequences to embed, in input order.
+        row_lengths: Lengths of all that become rows.
         text_bytes: Bytes of sequences and headers to store.
         sample: Some of the sequences to embed, drawn evenly at random.
     """
@@ -38,6 +39,7 @@ class Plan(Tally):
     options: Options = field(default_factory=Options)
     residues: int = 0
     lengths: array[int] = field(default_factory=lambda: array("L"))
+    row_lengths: array[int] = field(default_factory=lambda: array("L"))
     text_bytes: int = 0
     sample: list[str] = field(default_factory=list)
 
@@ -73,6 +75,7 @@ def make_plan(sources: Sequence[Readable], store: Store | None, options: Options
     for job in jobs(sources, store, options, plan):
         plan.count(job.fate)
         plan.residues += job.row["length"]
+        plan.row_lengths.append(job.row["length"])
         plan.text_bytes += job.row["length"] + len(job.row["header"])
         if job.embed:
             plan.lengths.append(job.row["length"])

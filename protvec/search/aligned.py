@@ -129,8 +129,11 @@ def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tu
     columns = tuple(dict.fromkeys((*wanted.columns, "digest", "sequence")))
     plain = replace(wanted, k=number, columns=columns, align=None, evalue=None)
 
+    rule = view.segment_rule
+    pieces = None if rule is None else rule.pieces(asked.chain.residues)
+
     def nearest(which: Wanted) -> Hits:
-        return search_vector(view, asked.vector, which, query=asked.name, exclude=asked.exclude)
+        return search_vector(view, asked.vector, which, query=asked.name, exclude=asked.exclude, pieces=pieces)
 
     near = nearest(plain)
     table = near.to_arrow()

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from protvec.search.aligning import Aligning
-    from protvec.statistics import Null
-    from protvec.store import Sample
+    from protvec.statistics import Null, Prior
+    from protvec.store import Cut, Sample
     from protvec.store.reader import Reader
+    from protvec.store.segments import Rule
 
 # Distinct sequences whose vectors a query is compared with, and with which it is aligned.
 COMPARED, ALIGNED = 512, 64
@@ -49,7 +50,38 @@ PRIORS = {
 CORRELATION = 0.45
 # Cosines above this are of the query itself, or of what cannot be told from it.
 _ITSELF = 1 - 1e-6
+# Of a query with itself where one of the two is rounded to bytes.
+_ITSELF_ROUNDED = 0.999
 _DECIMALS = 4
+# A protein is compared as a whole and by segments: chance has two ways to make it a hit.
+_TWO_LOOKS = math.log(2)
+
+
+@dataclass(frozen=True)
+class OfSegments:
+    """What segments of unrelated proteins score, for each of several queries.
+
+    Attributes:
+        nulls: Of one segment of each query with one of a protein.
+        counts: ndarray, shape=(Q,): segments of each query.
+        rule: How the proteins are cut.
+    """
+
+    nulls: Sequence[Null]
+    counts: NDArray[np.int64]
+    rule: Rule
+
+    def of(self, query: int) -> OfSegments:
+        """That of one query."""
+        return OfSegments([self.nulls[query]], self.counts[query : query + 1], self.rule)
+
+    def log_p(
+        self, scores: NDArray[np.float64], lengths: NDArray[np.int64], query: NDArray[np.int64] | None
+    ) -> NDArray[np.float64]:
+        """How likely the best of all pairs of segments is this good: as if no pair were like another."""
+        pairs = self.counts[0 if query is None else query] * np.maximum(self.rule.counts(lengths), 1)
+        found: NDArray[np.float64] = log_p(self.nulls, scores, self.rule.within(lengths), query) + np.log(pairs)
+        return found
 
 
 @dataclass(frozen=True)
@@ -60,14 +92,21 @@ class Chance:
         nulls: One for each.
         sequences: Distinct sequences that are searched, which E-values count hits among.
         what: What is scored.
+        segments: What segments score, where these are compared too.
     """
 
     nulls: Sequence[Null]
     sequences: float
     what: str
+    segments: OfSegments | None = None
 
     def bits(
-        self, scores: NDArray[np.float64], lengths: ArrayLike, query: NDArray[np.int64] | None = None
+        self,
+        scores: NDArray[np.float64],
+        lengths: ArrayLike,
+        query: NDArray[np.int64] | None = None,
+        *,
+        segments: NDArray[np.int32] | None = None,
     ) -> NDArray[np.float64]:
         """Scores in bits, to four decimals: to less than the last digits of sums that depend on their order.
 
@@ -75,14 +114,18 @@ class Chance:
             scores: ndarray, shape=(H,): of hits of all the queries.
             lengths: H numbers of residues, of the proteins.
             query: ndarray, shape=(H,): which query each is of; None where there is one.
+            segments: ndarray, shape=(H,): below 0 for a hit by whole proteins; None where all are.
         """
         p = log_p(self.nulls, scores, lengths, query)
+        if self.segments is not None and segments is not None:
+            by_segment = self.segments.log_p(scores, np.asarray(lengths), query)
+            p = np.minimum(np.where(segments < 0, p, by_segment) + _TWO_LOOKS, 0.0)
         bits: NDArray[np.float64] = np.round(-p / math.log(2), _DECIMALS)
         return bits + 0.0  # no -0
 
     def of(self, query: int) -> Chance:
         """That of one query."""
-        return Chance([self.nulls[query]], self.sequences, self.what)
+        return Chance([self.nulls[query]], self.sequences, self.what, self.segments and self.segments.of(query))
 
     def evalues(self, bits: NDArray[np.float64], *, share: float = 1.0) -> NDArray[np.float64]:
         """E-values of scores in bits.
@@ -99,6 +142,8 @@ class Chance:
         """Which null a query has, in a line."""
         null = self.nulls[query]
         among = f"E-values: hits expected by chance among {self.sequences:,.0f} distinct sequences"
+        if self.segments is not None:
+            among += ", each compared as a whole and by segments"
         if not null.scores:
             return f"{among}; null: prior alone, as there is nothing to fit it on"
         left = f", {null.left_out:,} left out as homologues'" if null.left_out else ""
@@ -115,7 +160,14 @@ def check_evalue(evalue: float | None) -> None:
         raise QueryError(f"the highest E-value is {evalue:g}; it must be a number, 0 at the least")
 
 
-def of_vectors(view: Reader, projected: NDArray[np.float32], *, among: str | None, scoring: str | None) -> Chance:
+def of_vectors(
+    view: Reader,
+    projected: NDArray[np.float32],
+    *,
+    among: str | None,
+    scoring: str | None,
+    cut: Cut | None = None,
+) -> Chance:
     """What cosines of unrelated proteins are.
 
     Args:
@@ -123,18 +175,39 @@ def of_vectors(view: Reader, projected: NDArray[np.float32], *, among: str | Non
         projected: ndarray, shape=(N, D): queries in its search space.
         among: The condition that the searched proteins meet.
         scoring: As for ``Store.find``.
+        cut: The segments of the queries, where these are compared too.
     """
     view = view.still()  # all of one version, whatever others write
     sample, vectors = view.sample(COMPARED), _vectors(view, scoring)
     wide = projected.astype(np.float64)
     # Rounded, as the last digits of a product depend on the queries beside one.
     cosines = (wide / np.linalg.norm(wide, axis=1, keepdims=True) @ vectors.T).astype(np.float32)
-    scores = np.where(cosines > _ITSELF, np.nan, fisher(cosines))
     kind = "raw" if scoring == "raw" else view.scoring.kind
     prior = cosine_prior(kind, projected.shape[1])
     lengths = sample.table["length"].to_numpy()
-    nulls = fit_many(scores, lengths, query_lengths=[200] * len(projected), prior=prior)
-    return Chance(nulls, _sequences(view, among), "cosines")
+    nulls = fit_many(_unlike(cosines), lengths, query_lengths=[200] * len(projected), prior=prior)
+    segments = None if cut is None else _of_segments(view, cut, lengths, prior)
+    return Chance(nulls, _sequences(view, among), "cosines", segments)
+
+
+def _of_segments(view: Reader, cut: Cut, lengths: NDArray[np.int64], prior: Prior) -> OfSegments:
+    """One segment of each query with one of each protein of the sample, in turn."""
+    rule = view.segment_rule
+    assert rule is not None
+    vectors = view.of_version("segments of the sample", lambda: _segments(view))
+    products = (cut.vectors.astype(np.float64) @ vectors.T).astype(np.float32)
+    firsts = np.cumsum(cut.counts) - cut.counts
+    turn = firsts[:, None] + np.arange(len(vectors)) % cut.counts[:, None]
+    cosines = np.take_along_axis(products, turn, axis=0)
+    nulls = fit_many(
+        _unlike(cosines, _ITSELF_ROUNDED), rule.within(lengths), query_lengths=[200] * len(cut.counts), prior=prior
+    )
+    return OfSegments(nulls, cut.counts, rule)
+
+
+def _unlike(cosines: NDArray[np.float32], itself: float = _ITSELF) -> NDArray[np.float64]:
+    """Fisher's z, without those of the query itself."""
+    return np.where(cosines > itself, np.nan, fisher(cosines))
 
 
 def of_alignments(view: Reader, query: Chain, how: Aligning, *, among: str | None) -> Chance:
@@ -168,6 +241,18 @@ def _vectors(view: Reader, scoring: str | None) -> NDArray[np.float64]:
         return unit
 
     return view.of_version(("vectors", scoring), made)
+
+
+def _segments(view: Reader) -> NDArray[np.float64]:
+    """A segment of each protein of the sample, each of length 1: ndarray, shape=(M, D)."""
+    dimension = view.space.dimension
+    chosen = np.zeros((view.sample(COMPARED).table.num_rows, dimension))
+    for row, value in enumerate(view.sample(COMPARED).table["segments"].to_pylist()):
+        if value:  # rows that another client of Lance added have none
+            codes = np.frombuffer(value, np.int8).reshape(-1, dimension)
+            chosen[row] = codes[row % len(codes)]
+    unit: NDArray[np.float64] = chosen / np.maximum(np.linalg.norm(chosen, axis=1, keepdims=True), 1)
+    return unit
 
 
 def _chains(view: Reader, sample: Sample) -> list[Chain]:

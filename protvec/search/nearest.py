@@ -13,6 +13,7 @@ from protvec.search.aligning import CANDIDATES, OF_ALIGNED, aligning
 from protvec.search.chance import check_evalue, of_vectors
 from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
+from protvec.search.segments import OF_SEGMENTS, cut_queries, places, with_segments
 from protvec.statistics import fisher
 from protvec.store import both, query_matrix
 from protvec.store.text import parse_text
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from protvec.search.aligning import Aligning
     from protvec.search.chance import Chance
     from protvec.search.combined import Matching
-    from protvec.store import Store
+    from protvec.store import Cut, Found, Pieces, Store
     from protvec.store.reader import Reader
 
 _T = TypeVar("_T")
@@ -55,6 +56,7 @@ class Wanted:
             leaves out the query itself.
         rankings: Those by the text, by version, condition and depth: it is the same for many queries.
         scoring: ``raw`` for cosines of the mean vectors themselves; None for those of the database's search space.
+        segments: Whether segments are compared too, where the database has them.
     """
 
     k: int
@@ -67,6 +69,7 @@ class Wanted:
     among: str | None = None
     rankings: dict[tuple[int, str | None, int], Matching] = field(default_factory=dict, compare=False, repr=False)
     scoring: str | None = None
+    segments: bool = False
 
     def limited_to(self, condition: str) -> Wanted:
         """The same, with one more condition on the proteins."""
@@ -86,6 +89,7 @@ def check(
     threads: int | None = None,
     evalue: float | None = None,
     scoring: str | None = None,
+    segments: bool = True,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
@@ -106,8 +110,9 @@ def check(
     how = aligning(store, align, candidates=candidates, threads=threads, where=where)
     if how is not None and text is not None:
         raise QueryError("hits are ranked by alignment, or by vector and text: choose one")
+    segments = segments and scoring is None and text is None
     there = [name for name in store.columns if name not in ("id", "vector")]
-    leading = (*LEADING_COLUMNS, *(EVIDENCE if text is not None else OF_ALIGNED if how is not None else ()))
+    leading = (*LEADING_COLUMNS, *_said(store, text=text is not None, align=how is not None, segments=segments))
     wanted = DEFAULT_COLUMNS if columns is None else columns
     for name in wanted:
         if name not in there and name not in leading:
@@ -123,7 +128,17 @@ def check(
         scoring=scoring,
         evalue=evalue,
         among=where,
+        segments=segments,
     )
+
+
+def _said(store: Store, *, text: bool, align: bool, segments: bool) -> tuple[str, ...]:
+    """What a search says of every hit beside ``LEADING_COLUMNS``."""
+    if text:
+        return EVIDENCE
+    if align:
+        return OF_ALIGNED
+    return OF_SEGMENTS if segments and store.no_segments is None else ()
 
 
 def check_min_score(min_score: float | None) -> None:
@@ -144,6 +159,7 @@ def search_vector(
     query: str,
     exclude: str | None = None,
     projected: bool = False,
+    pieces: Pieces | None = None,
 ) -> Hits:
     """The proteins whose vectors have the highest cosine with a vector.
 
@@ -153,12 +169,16 @@ def search_vector(
         wanted: What to find.
         query: Name of the query in the hits.
         exclude: Id of a protein that is left out.
-        projected: Whether the vector is of the database's search space, as ``Store.project`` returns it.
+        projected: Whether the vector is of the database's search space, as ``Store.project`` returns it: then it is
+            compared with whole proteins alone.
+        pieces: The segments of the query, of one that is cut.
 
     Raises:
         QueryError: the vector cannot be used.
     """
-    (hits,) = search_block(store, [vector], wanted, names=[query], exclude=[exclude], projected=projected)
+    (hits,) = search_block(
+        store, [vector], wanted, names=[query], exclude=[exclude], projected=projected, pieces=[pieces]
+    )
     return hits
 
 
@@ -170,6 +190,7 @@ def search_block(
     names: Sequence[str],
     exclude: Sequence[str | None] | None = None,
     projected: bool = False,
+    pieces: Sequence[Pieces | None] | None = None,
 ) -> list[Hits]:
     """The hits of several vectors, compared at once: the same as one by one.
 
@@ -180,6 +201,7 @@ def search_block(
         names: N names of queries.
         exclude: For each query the id of a protein that is left out, or None.
         projected: As for ``search_vector``.
+        pieces: N, the segments of each query, or None.
 
     Raises:
         QueryError: a vector cannot be used.
@@ -187,19 +209,17 @@ def search_block(
     if wanted.text is not None:
         left_out = [None] * len(names) if exclude is None else exclude
         return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out, projected=projected)
+    store = store.still()  # all of one version, whatever others write
     leave_out = exclude is not None and any(each is not None for each in exclude)
     queries = _projected(store, vectors, wanted, projected)
-    found = store.find(
-        queries,
-        k=wanted.k + leave_out,
-        where=wanted.where,
-        columns=list(dict.fromkeys([*wanted.columns, "length"])),
-        scoring=wanted.scoring,
-        projected=True,
-    )
+    number = wanted.k + leave_out
+    found, cut = _found(store, vectors, queries, pieces, wanted, number, by_segments=not projected)
     query = np.repeat(np.arange(len(names)), found.counts)
-    chance = of_vectors(store, queries, among=wanted.among, scoring=wanted.scoring)
+    chance = of_vectors(store, queries, among=wanted.among, scoring=wanted.scoring, cut=cut)
     table = _with_chance(found.table, chance, query)
+    if cut is not None:
+        for name, values in places(table, query, pieces, store).items():
+            table = table.append_column(f"_{name}", values)  # whatever the database's own columns are called
     keep = np.ones(len(query), bool)
     if leave_out:
         keep &= ~_are(table["id"], exclude or (), query)
@@ -218,6 +238,29 @@ def search_block(
     ]
 
 
+def _found(
+    store: Reader,
+    vectors: ArrayLike | Sequence[ArrayLike],
+    queries: NDArray[np.float32],
+    pieces: Sequence[Pieces | None] | None,
+    wanted: Wanted,
+    k: int,
+    *,
+    by_segments: bool,
+) -> tuple[Found, Cut | None]:
+    """The nearest proteins, and the segments of the queries where these were compared too."""
+    columns = list(dict.fromkeys([*wanted.columns, "length"]))
+    found = store.find(queries, k=k, where=wanted.where, columns=columns, scoring=wanted.scoring, projected=True)
+    if not (wanted.segments and by_segments):
+        return found, None
+    if (why := store.no_segments) is not None:
+        said = why if store.scoring.segments_key is not None else ""
+        return found._replace(how=replace(found.how, without=said)), None
+    cut = cut_queries(store, query_matrix(vectors, store.space.dimension), pieces)
+    near = store.find_segments(cut, k=k, where=wanted.where, columns=columns)
+    return with_segments(found, near, k=k), cut
+
+
 def _projected(
     store: Reader, vectors: ArrayLike | Sequence[ArrayLike], wanted: Wanted, projected: bool
 ) -> NDArray[np.float32]:
@@ -234,8 +277,8 @@ def _with_chance(table: pa.Table, chance: Chance, query: NDArray[np.int64]) -> p
     """The hits of several queries with their E-values and bits."""
     import pyarrow as pa
 
-    lengths = table["length"].to_numpy()
-    bits = chance.bits(fisher(table["score"].to_numpy()), lengths, query)
+    segments = table["segment"].to_numpy() if "segment" in table.column_names else None
+    bits = chance.bits(fisher(table["score"].to_numpy()), table["length"].to_numpy(), query, segments=segments)
     both = {"evalue": chance.evalues(bits), "bits": bits}
     table = table.drop_columns([name for name in both if name in table.column_names])
     for name, values in both.items():
@@ -319,4 +362,5 @@ def _as_hits(table: pa.Table, names: Sequence[str], query: NDArray[np.int64], co
         "evalue": table["evalue"],
         "bits": table["bits"],
     }
+    leading |= {name: table[f"_{name}"] for name in OF_SEGMENTS if f"_{name}" in table.column_names}
     return pa.table(leading | {name: table[name] for name in columns})

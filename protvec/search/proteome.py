@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from protvec.search.aligned import search_stored
 from protvec.search.nearest import BLOCK, search_block
-from protvec.store import matrix_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from protvec.search.hits import Hits
     from protvec.search.nearest import Wanted
-    from protvec.store import Store
+    from protvec.store import Pieces, Store
     from protvec.store.reader import Reader
 
 
@@ -37,8 +36,8 @@ def search_ids(
     """
     for start in range(0, len(ids), BLOCK):
         part = ids[start : start + BLOCK]
-        vectors = matrix_of(queries.get(part, columns=["vector"])["vector"])
-        yield from _block(queries, targets, part, vectors, wanted, leave_out_self)
+        vectors, pieces = queries.queries(part)
+        yield from _block(queries, targets, part, vectors, pieces, wanted, leave_out_self)
 
 
 def search_proteome(
@@ -75,8 +74,8 @@ def _stream(
     queries: Store, targets: Store, wanted: Wanted, query_where: str | None, after: str | None, leave_out_self: bool
 ) -> Iterator[Hits]:
     asked, searched = queries.pinned(), targets.pinned()
-    for ids, vectors in asked.iter_vectors(where=query_where, after=after, batch_size=BLOCK):
-        yield from _block(asked, searched, ids, vectors, wanted, leave_out_self)
+    for ids, vectors, pieces in asked.iter_queries(where=query_where, after=after, batch_size=BLOCK):
+        yield from _block(asked, searched, ids, vectors, pieces, wanted, leave_out_self)
 
 
 def _block(
@@ -84,9 +83,10 @@ def _block(
     searched: Reader,
     ids: Sequence[str],
     vectors: NDArray[np.float32],
+    pieces: Sequence[Pieces | None],
     wanted: Wanted,
     leave_out_self: bool,
 ) -> Iterable[Hits]:
     if wanted.align is not None:
         return search_stored(asked, searched, ids, vectors, wanted, leave_out_self=leave_out_self)
-    return search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None)
+    return search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None, pieces=pieces)

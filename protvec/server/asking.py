@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OF_VECTORS = ("k", "where", "columns", "min_score", "evalue", "scoring", "text")
+_OF_VECTORS = ("k", "where", "columns", "min_score", "evalue", "scoring", "segments", "text")
 _OF_TEXT = ("k", "where", "columns")
 _OF_RESIDUES = (*_OF_VECTORS, "exclude_self", "align", "candidates")
 _QUERIES = ("sequence", "id", "vector", "like")

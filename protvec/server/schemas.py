@@ -51,6 +51,7 @@ class Plain(Strict):
     min_score: float | None = Field(None, ge=-1, le=1, description="The lowest cosine.")
     evalue: float | None = Field(None, gt=0, allow_inf_nan=False, description="The highest E-value.")
     scoring: str | None = Field(None, pattern="^raw$", description="raw for cosines of the mean vectors themselves.")
+    segments: bool = Field(True, description="Compare segments of long proteins too, which finds domains.")
     exclude_self: bool = Field(False, description="Leave the query itself out.")
     align: bool = Field(False, description="Rank by local alignment of the residues.")
     candidates: int = Field(CANDIDATES, ge=1, description="Proteins that are aligned.")
@@ -106,6 +107,8 @@ class Index(BaseModel):
     pending: int
     meeting: int | None
     scoring: str
+    segments: int | None
+    without: str
     text: str = Field(description="The same in words.")
 
 

@@ -7,7 +7,7 @@ loads neither lance nor pyarrow.
 
 from __future__ import annotations
 
-from protvec.store.answer import Found, IndexUse
+from protvec.store.answer import Cut, Found, FoundSegments, IndexUse
 from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
@@ -34,6 +34,7 @@ from protvec.store.schema import (
     protein_table,
 )
 from protvec.store.scoring import Scoring
+from protvec.store.segments import Pieces
 from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
 from protvec.store.upkeep import KEEP_SECONDS
@@ -50,7 +51,9 @@ __all__ = [
     "Changed",
     "Claims",
     "Codec",
+    "Cut",
     "Found",
+    "FoundSegments",
     "IndexInfo",
     "IndexUse",
     "InputFile",
@@ -59,6 +62,7 @@ __all__ = [
     "Location",
     "LogEntry",
     "MapRecord",
+    "Pieces",
     "Places",
     "ProteinRow",
     "Residues",

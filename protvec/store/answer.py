@@ -26,6 +26,8 @@ class IndexUse:
             which the index found the nearest, by looking into more of its parts than without a condition.
         scoring: Which cosines the scores are: ``raw``, or the kind and the beginning of the key of the search space,
             such as ``whitened-1f0c9a2e``. Scores of one name are on one scale.
+        segments: Segments of proteins that were compared as well, all of them; None where none were.
+        without: Why segments were left out, where the database keeps some.
     """
 
     kind: str
@@ -36,9 +38,13 @@ class IndexUse:
     pending: int
     meeting: int | None = None
     scoring: str = "raw"
+    segments: int | None = None
+    without: str = ""
 
     def __str__(self) -> str:
-        return self._found() if self.scoring == "raw" else f"{self._found()}; {self.scoring} cosines"
+        scoring = "" if self.scoring == "raw" else f"; {self.scoring} cosines"
+        segments = "" if self.segments is None else f"; and with all of {self.segments:,} segments"
+        return f"{self._found()}{segments}{scoring}{self.without and f'; {self.without}'}"
 
     def _found(self) -> str:
         if self.kind == "text":
@@ -52,6 +58,36 @@ class IndexUse:
         rest = f", {self.pending:,} not yet indexed and compared one by one" if self.pending else ""
         some = "" if self.meeting is None else f", {self.meeting:,} meet the condition"
         return f"approximate: {self.kind}, recall@10 {measured}{wanted}; {self.indexed:,} proteins indexed{rest}{some}"
+
+
+class Cut(NamedTuple):
+    """The segments of several queries.
+
+    Attributes:
+        vectors: ndarray, shape=(P, D), dtype=float32: those of the first query, then those of the second…
+        counts: ndarray, shape=(Q,): how many each has, at least 1.
+    """
+
+    vectors: NDArray[np.float32]
+    counts: NDArray[np.int64]
+
+
+class FoundSegments(NamedTuple):
+    """The proteins with the segments nearest to those of several queries.
+
+    Attributes:
+        table: ``id``, the columns asked for, ``score`` (float64), and ``segment`` and ``piece`` (int32): which segment
+            of the protein has the score with which of the query, from 0. Ordered as that of ``Found``; of equal scores
+            with the k-th there are all.
+        counts: ndarray, shape=(N,): how many of the rows are of each query.
+        segments: How many were compared.
+        version: Of ``proteins``.
+    """
+
+    table: pa.Table
+    counts: NDArray[np.int64]
+    segments: int
+    version: int
 
 
 def exactly(rows: int, *, meeting: int | None = None) -> IndexUse:

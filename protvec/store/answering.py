@@ -78,23 +78,36 @@ def with_lacking(found: Found, asked: Asked) -> Found:
 def found_in(rows: Rows, near: Nearest, names: list[str], how: IndexUse, table: pa.Table | None = None) -> Found:
     """Rows in memory with their columns, which are read where they are not there."""
     if table is None:
-        table = _taken(rows, near.places, names)
-    return Found(table.append_column("score", _array(near.scores)), near.counts, how)
+        table = taken(rows, near.places, names)
+    return Found(table.append_column("score", pa_array(near.scores)), near.counts, how)
 
 
-def _taken(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
+def taken(rows: Rows, places: NDArray[np.intp], names: list[str]) -> pa.Table:
     """Columns of rows in memory, each row read once."""
     import pyarrow as pa
 
     if names == ["id"]:
-        return pa.table({"id": rows.ids.take(_array(places))})
+        return pa.table({"id": rows.ids.take(pa_array(places))})
     unique, back = np.unique(places, return_inverse=True)
     if len(unique) == len(places):
         return take_addresses(rows.handle, rows.addresses[places], names)
-    return take_addresses(rows.handle, rows.addresses[unique], names).take(_array(back))
+    return take_addresses(rows.handle, rows.addresses[unique], names).take(pa_array(back))
 
 
-def _array(values: NDArray[np.generic]) -> pa.Array:
+def by_id(table: pa.Table, counts: NDArray[np.int64]) -> pa.Table:
+    """Rows of several queries, each best first, with equal scores in the order of the ids."""
+    score = table["score"].to_numpy()
+    query = np.repeat(np.arange(len(counts)), counts)
+    if not ((score[1:] == score[:-1]) & (query[1:] == query[:-1])).any():
+        return table
+    ids = np.array(table["id"].to_pylist(), dtype=object)
+    ranks = np.empty(len(ids), np.intp)
+    ranks[np.argsort(ids, kind="stable")] = np.arange(len(ids))
+    return table.take(pa_array(np.lexsort((ranks, -score, query))))
+
+
+def pa_array(values: NDArray[np.generic]) -> pa.Array:
+    """As Arrow."""
     import pyarrow as pa
 
     return pa.array(values)

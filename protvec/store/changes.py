@@ -11,8 +11,10 @@ from protvec.store.inserting import insert, remove_doubled
 from protvec.store.ledger import Ledger
 from protvec.store.reader import Reader
 from protvec.store.schema import METADATA_KEY, SCHEMA_VERSION, Description
-from protvec.store.scoring.column import fill
-from protvec.store.scoring.record import PREFIX, is_search_column
+from protvec.store.scoring.column import derived, fill
+from protvec.store.scoring.record import SEGMENTS, key_of
+from protvec.store.segments.making import fill_means
+from protvec.store.segments.rule import rule_of
 from protvec.store.sweep import forsaken, is_exact, remove_temporary, remove_unfinished_indexes, repeated
 from protvec.store.tables import commit, delete_rows, present, read_keys
 from protvec.store.writable import WriteLock
@@ -83,10 +85,14 @@ class Changes(Reader):
         self._take(description)
 
     def _filled(self, handle: LanceDataset, *, but: Collection[str] = ()) -> LanceDataset:
-        """A handle on a version in which every row has its search vectors; some columns are complete already."""
-        for column in filter(is_search_column, handle.schema.names):
-            if column not in but:
-                handle = fill(handle, column, self._transforms.get(column.removeprefix(PREFIX)))
+        """A handle on a version in which every row has what is made of others; some columns are complete already."""
+        rule = rule_of(handle.schema)
+        if rule is not None and SEGMENTS not in but:
+            residues = self._newest()[1] if self._codec.keeps else None
+            handle = fill_means(handle, rule, self.space.dimension, residues)
+        for column in handle.schema.names:
+            if column not in but and (key := key_of(column)) is not None:
+                handle = fill(handle, derived(column, self._transforms.get(key)))
         return handle
 
     def _sweep(self) -> int:

@@ -21,6 +21,7 @@ from protvec.store.schema import (
     proteins_schema,
     residues_schema,
 )
+from protvec.store.segments.rule import Rule, keeping
 from protvec.store.tables import commit, create_table, latest, open_table
 from protvec.store.writable import PROBE, check_writable
 
@@ -36,8 +37,13 @@ def table_uri(root: Location, name: str) -> Location:
     return root.join(f"{name}.lance")
 
 
-def create(root: Location, description: Description) -> None:
+def create(root: Location, description: Description, *, segments: bool = True) -> None:
     """Make the empty tables, ``proteins`` last: a database exists once ``proteins`` does.
+
+    Args:
+        root: Where.
+        description: What it says about itself.
+        segments: Whether it keeps segments.
 
     Raises:
         DatabaseExistsError: There is something at the path other than a creation that was cut short.
@@ -54,15 +60,16 @@ def create(root: Location, description: Description) -> None:
         raise
     create_table(table_uri(root, RESIDUES), residues_schema())
     create_table(table_uri(root, LEDGER), ledger_schema())
-    if not create_table(table_uri(root, PROTEINS), proteins_schema(description)):
+    schema = proteins_schema(description)
+    if not create_table(table_uri(root, PROTEINS), keeping(schema, Rule()) if segments else schema):
         raise DatabaseExistsError(f"{root}: another process has just created a database there: open it")
 
 
 def migrate(root: Location, proteins: LanceDataset, ledger: Ledger) -> LanceDataset:
     """Bring a database of an older schema version to this one.
 
-    One of version 1 is given a ledger, whose first row counts what is there. One of version 2 lacks nothing; its
-    version says that programs that know no search columns may not write it any more.
+    One of version 1 is given a ledger, whose first row counts what is there. One of version 2 or 3 lacks nothing; its
+    version says that programs that know no search columns, or no segments, may not write it any more.
 
     Each step may be repeated, by this process or by another at the same time; the version comes last.
 

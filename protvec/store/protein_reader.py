@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from protvec.errors import ProteinNotFoundError
 from protvec.store.columns import check_name, user_columns
 from protvec.store.filters import LANCE_ERRORS, check_columns, check_filter, enclosed, explain
@@ -12,14 +14,15 @@ from protvec.store.made import Made
 from protvec.store.near import near_ids
 from protvec.store.sampling import sample
 from protvec.store.schema import matrix_of
-from protvec.store.scoring.record import plain_names
+from protvec.store.scoring.record import SEGMENTS, plain_names, scoring_of
+from protvec.store.segments.rule import Pieces
+from protvec.store.segments.vectors import means_of
 from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable, Iterator, Sequence
 
-    import numpy as np
     import pyarrow as pa
     from lance import LanceDataset
     from numpy.typing import NDArray
@@ -67,7 +70,8 @@ class ProteinReader(View):
     def sample(self, number: int) -> Sample:
         """So many of the distinct sequences, or all: the same ones as long as the proteins are the same."""
         handle, _ = self._current()
-        return self.of_version(("sample", number), lambda: sample(handle, number))
+        segments = scoring_of(self._schema_of(handle)).codes
+        return self.of_version(("sample", number), lambda: sample(handle, number, segments=segments))
 
     @property
     def columns(self) -> list[str]:
@@ -122,6 +126,19 @@ class ProteinReader(View):
         matrix = matrix_of(table["vector"])
         return dict(zip(table["digest"].to_pylist(), matrix, strict=True))
 
+    def segment_means(self, digests: Sequence[str]) -> dict[str, NDArray[np.float16]]:
+        """The means of the segments of sequences, of those that have some here.
+
+        Returns:
+            ndarray, shape=(segments, D), dtype=float16, each, for ``Store.write``.
+        """
+        handle, _ = self._current()
+        if self.segment_rule is None:
+            return {}
+        rows = read_keys(handle, "digest", list(dict.fromkeys(digests)), ["digest", SEGMENTS]).to_pylist()
+        known = {row["digest"]: row[SEGMENTS] for row in rows if row[SEGMENTS]}
+        return {key: means_of(value, self.space.dimension).astype(np.float16) for key, value in known.items()}
+
     def get(self, ids: Sequence[str], *, columns: Sequence[str] | None = None) -> pa.Table:
         """Rows by id, in the order of ``ids``; all columns unless some are named.
 
@@ -154,7 +171,44 @@ class ProteinReader(View):
         Yields:
             Ids, and ndarray, shape=(N, D), dtype=float32, each bit as it was written.
         """
-        import numpy as np
+        for ids, rows in self._in_order(["vector"], where, after, batch_size):
+            yield ids, matrix_of(rows["vector"])
+
+    def iter_queries(
+        self, *, where: str | None = None, after: str | None = None, batch_size: int = 1024
+    ) -> Iterator[tuple[list[str], NDArray[np.float32], list[Pieces | None]]]:
+        """As ``iter_vectors``, with the segments of each protein: None where there are none."""
+        columns = self._with_segments()
+        for ids, rows in self._in_order(columns, where, after, batch_size):
+            yield ids, matrix_of(rows["vector"]), self._pieces(rows)
+
+    def queries(self, ids: Sequence[str]) -> tuple[NDArray[np.float32], list[Pieces | None]]:
+        """The vectors of some proteins, and their segments.
+
+        Returns:
+            ndarray, shape=(N, D), dtype=float32, and for each protein its segments, or None where it has none.
+
+        Raises:
+            ProteinNotFoundError: Some are not there.
+        """
+        rows = self._rows_of(self._current()[0], ids, self._with_segments())
+        return matrix_of(rows["vector"]), self._pieces(rows)
+
+    def _with_segments(self) -> list[str]:
+        return ["vector", *(["length", SEGMENTS] if self.segment_rule is not None else [])]
+
+    def _pieces(self, rows: pa.Table) -> list[Pieces | None]:
+        rule = self.segment_rule
+        if rule is None or SEGMENTS not in rows.column_names:
+            return [None] * rows.num_rows
+        dimension = self.space.dimension
+        both = zip(rows[SEGMENTS].to_pylist(), rows["length"].to_pylist(), strict=True)
+        return [Pieces.of(means_of(value, dimension), length, rule) if value else None for value, length in both]
+
+    def _in_order(
+        self, columns: list[str], where: str | None, after: str | None, batch_size: int
+    ) -> Iterator[tuple[list[str], pa.Table]]:
+        """The rows of proteins in the order of their ids, all of one version."""
         import pyarrow.compute as pc
 
         handle, _ = self._current()
@@ -164,9 +218,7 @@ class ProteinReader(View):
         addresses = rows["_rowaddr"].to_numpy()
         for start in range(0, rows.num_rows, batch_size):
             part = addresses[start : start + batch_size]
-            vectors = take_addresses(handle, part, ["vector"])["vector"].combine_chunks()
-            matrix = np.asarray(vectors.flatten(), np.float32).reshape(len(part), self.space.dimension)
-            yield rows["id"].slice(start, batch_size).to_pylist(), matrix
+            yield rows["id"].slice(start, batch_size).to_pylist(), take_addresses(handle, part, columns)
 
     def count(self, where: str | None = None) -> int:
         """The number of proteins, or of those that pass a filter."""
@@ -177,10 +229,14 @@ class ProteinReader(View):
             raise explain(error, handle, where) from error
 
     def _get(self, handle: LanceDataset, ids: Sequence[str], columns: Sequence[str] | None) -> pa.Table:
+        return self._rows_of(
+            handle, ids, check_columns(handle, plain_names(handle.schema) if columns is None else columns)
+        )
+
+    def _rows_of(self, handle: LanceDataset, ids: Sequence[str], names: list[str]) -> pa.Table:
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        names = check_columns(handle, plain_names(handle.schema) if columns is None else columns)
         table = read_keys(handle, "id", list(dict.fromkeys(ids)), list(dict.fromkeys([*names, "id"])))
         self._check_found(handle, ids, set(table["id"].to_pylist()))
         places = pc.index_in(pa.array(ids, pa.string()), table["id"].combine_chunks())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from protvec.store.location import Location
     from protvec.store.schema import Description
+    from protvec.store.segments import Rule
     from protvec.store.view import Handles
 
 # Between looks for residues that another process is just putting back (``Changes._restore``), in seconds.
@@ -197,10 +198,25 @@ class Reader(Texts):
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},
             "columns": {name: kind_of(kind) or str(kind) for name, kind in user_columns(handle.schema).items()},
             "snapshots": self.snapshot_names,
+            "segments": _segments(self.segment_rule, table["length"].to_numpy()),
             "scoring": scoring.to_dict() | {"text": str(scoring)},
             "map": None if drawn is None else drawn.to_dict() | {"text": str(drawn)},
             "indexes": [index.name for index in handle.describe_indices()],
         }
+
+
+def _segments(rule: Rule | None, lengths: NDArray[np.int32]) -> dict[str, int] | None:
+    """How long proteins are cut, and how many segments they have; None where none are kept."""
+    if rule is None:
+        return None
+    counts = rule.counts(lengths.astype("i8"))
+    return {
+        "window": rule.window,
+        "step": rule.step,
+        "longest": rule.longest,
+        "proteins": int((counts > 0).sum()),
+        "count": int(counts.sum()),
+    }
 
 
 def _dataset_name(row: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from protvec.store.codec import codec_named
 from protvec.store.columns import user_columns
 from protvec.store.schema import matrix_of
-from protvec.store.scoring.record import is_search_column, plain_names
+from protvec.store.scoring.record import is_hidden, plain_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,7 +62,7 @@ def prepare(proteins: pa.Table, schema: pa.Schema) -> pa.Table:
     """
     import pyarrow as pa
 
-    proteins = proteins.select([name for name in proteins.column_names if not is_search_column(name)])
+    proteins = proteins.select([name for name in proteins.column_names if not is_hidden(name)])
     if unknown := [name for name in proteins.column_names if name not in schema.names]:
         raise ValueError(f"unknown columns: {', '.join(unknown)}")
     columns = []

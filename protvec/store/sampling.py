@@ -22,7 +22,8 @@ class Sample(NamedTuple):
     """Some of the distinct sequences.
 
     Attributes:
-        table: ``digest``, ``sequence``, ``length`` and ``vector``, each sequence once, in the order of the digests.
+        table: ``digest``, ``sequence``, ``length`` and ``vector``, each sequence once, in the order of the digests;
+            where segments are compared, ``segments`` too: their bytes.
         proteins: Proteins that there are.
         sequences: Distinct sequences among these; where not all were looked at, by the share among those that were.
     """
@@ -32,18 +33,26 @@ class Sample(NamedTuple):
     sequences: float
 
 
-def sample(handle: LanceDataset, number: int) -> Sample:
-    """The sequences of the smallest digests: digests are hashes, so that is at random (Bar-Yossef et al., 2002)."""
+def sample(handle: LanceDataset, number: int, *, segments: str | None = None) -> Sample:
+    """The sequences of the smallest digests: digests are hashes, so that is at random (Bar-Yossef et al., 2002).
+
+    Args:
+        handle: On ``proteins``.
+        number: How many.
+        segments: The column that has the bytes of segments; None for none.
+    """
     import numpy as np
     import pyarrow as pa
 
     rows = int(handle.count_rows())
-    columns = ["digest", "sequence", "length", "vector"]
+    columns = ["digest", "sequence", "length", "vector", *([] if segments is None else [segments])]
     table = read(handle, where=_below(_SPARE * number / max(rows, 1)), columns=columns)
     if table.num_rows < number < rows:  # many of one sequence
         table = read(handle, columns=columns)
     found, first = np.unique(table["digest"].to_numpy(), return_index=True)
     sequences = rows * len(found) / max(table.num_rows, 1)
+    if segments is not None:
+        table = table.rename_columns([*columns[:-1], "segments"])
     return Sample(table.take(pa.array(first[:number])), rows, sequences)
 
 

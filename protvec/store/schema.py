@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-SCHEMA_VERSION = 3  # 2: the table ledger; 3: columns of search vectors
+SCHEMA_VERSION = 4  # 2: the table ledger; 3: columns of search vectors; 4: segments
 METADATA_KEY = b"protvec"
 PROTEINS = "proteins"
 RESIDUES = "residues"

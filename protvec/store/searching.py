@@ -5,33 +5,41 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from protvec.errors import QueryError
-from protvec.store.answer import Found, IndexUse, exactly
-from protvec.store.answering import Asked, found_in, scanned, with_lacking
+from protvec.store.answer import Found, FoundSegments, IndexUse, exactly
+from protvec.store.answering import Asked, by_id, found_in, pa_array, scanned, taken, with_lacking
 from protvec.store.exact import query_matrix
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
 from protvec.store.memory import Cache, Columns, Passing, bytes_coded, bytes_needed
 from protvec.store.memory.scan import nearest
+from protvec.store.memory.segment_scan import nearest_segments
+from protvec.store.memory.segments import SegmentCache, segment_bytes
 from protvec.store.protein_reader import ProteinReader
 from protvec.store.schema import SUMMARY_COLUMNS
 from protvec.store.scoring.compared import Compared
 from protvec.store.scoring.record import RAW, plain_names, scoring_of
 from protvec.store.scoring.transforms import Transforms
+from protvec.store.tables import read, take_addresses
+from protvec.words import size as in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     import pyarrow as pa
     from lance import LanceDataset
     from numpy.typing import ArrayLike, NDArray
     from typing_extensions import Self
 
+    from protvec.store.answer import Cut
     from protvec.store.index.record import Record
     from protvec.store.location import Location
+    from protvec.store.memory.segments import Segments
     from protvec.store.schema import Description
     from protvec.store.scoring.record import Scoring
+    from protvec.store.segments import Rule
     from protvec.store.view import Handles
     from protvec.transform import Transform
 
@@ -50,6 +58,12 @@ def check_memory(search_memory: int | None) -> None:
     """
     if search_memory is not None and search_memory < 0:
         raise QueryError(f"the memory for searches is {search_memory:,} bytes: it must be at least 0")
+
+
+def _memory_of(handle: LanceDataset, rule: Rule, dimension: int) -> tuple[int, int]:
+    """Bytes that the vectors of a version take in memory, and its segments."""
+    counts = np.maximum(rule.counts(read(handle, columns=["length"])["length"].to_numpy().astype(np.int64)), 1)
+    return bytes_needed(len(counts), dimension), segment_bytes(int(counts.sum()), len(counts), dimension)
 
 
 class Searching(ProteinReader):
@@ -71,6 +85,7 @@ class Searching(ProteinReader):
         # What is known of a version and a column: the record of its index, the proteins, the columns that there are.
         self._known: tuple[tuple[int, str], _About] = ((-1, ""), (None, 0, frozenset()))
         self._transforms = Transforms(location)
+        self._segments = SegmentCache()
 
     def pinned(self) -> Self:
         """As ``View.pinned``: what others ask for meanwhile does not disturb it."""
@@ -78,6 +93,7 @@ class Searching(ProteinReader):
         version = view._current()[0].version  # noqa: SLF001 - another of this class
         kept = {name: (cache.fork(version), hits.fork()) for name, (cache, hits) in self._memory.items()}
         view._memory = kept  # noqa: SLF001
+        view._segments = self._segments.fork(version)  # noqa: SLF001
         return view
 
     @property
@@ -185,6 +201,80 @@ class Searching(ProteinReader):
         compared = self._compared(handle, scoring)
         return self._find(handle, compared, queries if projected else compared.query(queries), k, where, columns)
 
+    def project_segments(self, means: ArrayLike) -> NDArray[np.float32]:
+        """Means of segments, or of short proteins, in the space in which segments are compared.
+
+        Args:
+            means: ndarray, shape=(N, D).
+
+        Returns:
+            ndarray, shape=(N, D), dtype=float32, each of length 1.
+
+        Raises:
+            QueryError: A zero, NaN or wrong-sized vector; or no segments are compared: see ``no_segments``.
+        """
+        key = self.scoring.segments_key
+        if key is None:
+            raise QueryError(f"{self.path}: {self.no_segments}")
+        return self._transforms.get(key).apply(query_matrix(means, self.space.dimension))
+
+    @property
+    def no_segments(self) -> str | None:
+        """Why searches compare no segments; None where they do."""
+        handle, _ = self._current()
+        rule, scoring = self.segment_rule, self.scoring
+        if rule is None:
+            return "no segments are kept: protvec calibrate --segments makes them"
+        if scoring.segments_key is None:
+            return "segments are compared in a fitted search space alone"
+        vectors, segments = self.of_version("bytes", lambda: _memory_of(handle, rule, self.space.dimension))
+        coded = bytes_coded(int(handle.count_rows()), self.space.dimension)
+        needed = segments + (vectors if vectors <= self.search_memory else coded)
+        if needed > self.search_memory:
+            return f"segments left out: with them searches need {in_words(needed)} of memory (--search-memory)"
+        return None
+
+    def find_segments(
+        self, cut: Cut, *, k: int, where: str | None = None, columns: Sequence[str] | None = None
+    ) -> FoundSegments:
+        """The k proteins with the segments nearest to a segment of each of several queries.
+
+        Args:
+            cut: The segments of the queries, as ``project_segments`` returns them.
+            k: How many for each; fewer rows come back where there are fewer.
+            where: An SQL filter over the metadata, applied before the ranking.
+            columns: As for ``find``.
+
+        Raises:
+            QueryError: No segments are compared: see ``no_segments``.
+            FilterError: The filter or a column cannot be used.
+        """
+        check_k(k)
+        handle, _ = self._current()
+        rule, column = self.segment_rule, self.scoring.codes
+        if rule is None or column is None:
+            raise QueryError(f"{self.path}: {self.no_segments}")
+        names = check_columns(handle, list(dict.fromkeys(["id", *(SUMMARY_COLUMNS if columns is None else columns)])))
+        now = self._segments.at(handle, rule, column)
+        allowed = None if where is None else self._segments.meeting(now, where)
+        near = nearest_segments(now, cut.vectors, cut.counts, k=k, allowed=allowed)
+        table = self._taken(now, near.owners, names).append_column("score", pa_array(near.scores))
+        table = table.append_column("segment", pa_array(near.targets.astype(np.int32)))
+        table = table.append_column("piece", pa_array(near.pieces.astype(np.int32)))
+        return FoundSegments(by_id(table, near.counts), near.counts, len(now.codes), now.version)
+
+    def _taken(self, now: Segments, owners: NDArray[np.intp], names: list[str]) -> pa.Table:
+        """Columns of proteins: of those in memory, where they are there."""
+        addresses = now.addresses[owners]
+        cache, hits = self._in_memory(self._compared(now.handle, None))
+        rows = cache.known(now.version)
+        if rows is not None:
+            places = rows.places_of(addresses)
+            table = hits.take(rows, places, names, memory=self.search_memory)
+            return taken(rows, places, names) if table is None else table
+        unique, back = np.unique(addresses, return_inverse=True)
+        return take_addresses(now.handle, unique, names).take(pa_array(back))
+
     def _compared(self, handle: LanceDataset, scoring: str | None) -> Compared:
         """Which vectors of a version are compared."""
         if scoring not in (None, "raw"):
@@ -244,7 +334,6 @@ class Searching(ProteinReader):
         return about
 
     def _indexed(self, asked: Asked, record: Record) -> Found:
-        import numpy as np
         import pyarrow as pa
 
         from protvec.store.index import vectors

@@ -56,10 +56,20 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrati
         precision: str | None = None,
         storage_options: Mapping[str, str] | None = None,
         search_memory: int | None = None,
+        segments: bool = True,
     ) -> Store:
         """Make an empty database.
 
         A creation that was killed half-way is taken up by the next.
+
+        Args:
+            path: Its directory, which must not be there or be empty, or its URL in an object store.
+            space: Of its vectors.
+            codec: How it keeps residues.
+            precision: The arithmetic that its vectors are made in, if that is known.
+            storage_options: Credentials and settings of the object store.
+            search_memory: As for ``open``.
+            segments: Whether it keeps vectors of segments of long proteins.
 
         Raises:
             DatabaseExistsError: There is a database, or something else, at the path.
@@ -70,7 +80,7 @@ class Store(Writing, Deleting, Editing, Keeping, Versioning, Indexing, Calibrati
 
         root = locate(path, storage_options)
         description = Description(space, codec_named(codec).name, precision, SCHEMA_VERSION, __version__)
-        layout.create(root, description)
+        layout.create(root, description, segments=segments)
         check_memory(search_memory)
         return cls._open(root, search_memory=search_memory)
 

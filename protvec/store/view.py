@@ -12,6 +12,7 @@ from protvec.errors import DatabaseError, SpaceMismatchError
 from protvec.store import snapshots
 from protvec.store.codec import bytes_per_residue, bytes_per_sequence, codec_named
 from protvec.store.filters import LANCE_ERRORS, brief
+from protvec.store.segments.rule import rule_of
 from protvec.store.tables import latest
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from protvec.space import Space
     from protvec.store.location import Location
     from protvec.store.schema import Description
+    from protvec.store.segments.rule import Rule
     from protvec.store.snapshots import Snapshot
 
     Handles = tuple[LanceDataset, LanceDataset]  # proteins, residues
@@ -85,6 +87,11 @@ class View:
     def bytes_per_sequence(self) -> float:
         """What a stored array takes beside its residues, for estimates."""
         return bytes_per_sequence(self.codec, self.space.dimension)
+
+    @property
+    def segment_rule(self) -> Rule | None:
+        """How this database cuts long proteins; None where it keeps no segments."""
+        return rule_of(self._schema_of(self._current()[0]))
 
     @property
     def snapshot_names(self) -> list[str]:

@@ -11,11 +11,12 @@ from protvec.store.inserting import insert
 from protvec.store.rows import prepare
 from protvec.store.schema import Description
 from protvec.store.scoring.column import with_search
+from protvec.store.segments.making import with_means
 from protvec.store.tables import merge_counted, present, read_keys
 from protvec.store.verify import check_commit, left_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy as np
     import pyarrow as pa
@@ -37,6 +38,7 @@ class Writing(Changes):
         *,
         replace: bool = True,
         run: LogEntry | None = None,
+        segments: Mapping[str, NDArray[np.float16]] | None = None,
     ) -> set[str]:
         """Insert proteins: one commit of each table, residues first.
 
@@ -50,6 +52,7 @@ class Writing(Changes):
             replace: Whether proteins whose id is known are replaced or left as they are.
             run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
                 added to. Without one, this is a run of its own.
+            segments: What ``segments`` made, by digest. Those of others are made from the residues that are stored.
 
         Returns:
             Ids that were known, and were left as they are.
@@ -67,11 +70,12 @@ class Writing(Changes):
             self._take(Description.from_schema(handle.schema, path=self.path))  # another process may have recoded it
             table = prepare(proteins, handle.schema)
             digests = sorted(set(table["digest"].to_pylist()))
-            if self._codec.keeps:
-                having = self._add_residues(residue_handle, digests, residues)
+            having = self._add_residues(residue_handle, digests, residues) if self._codec.keeps else ()
             ids = table["id"].to_pylist()
             before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
-            merged = self._merge(handle, table, replace=replace)
+            merged = self._merge(
+                handle, lambda target: with_means(table, target, segments or {}, having), replace=replace
+            )
             handle = merged.newest
             entry.gained += merged.inserted
             check_commit(merged, table, replaced=replace)
@@ -98,12 +102,12 @@ class Writing(Changes):
             merge_counted(self._newest()[0], "id", whole, replace=True)
             self._newest()
 
-    def _merge(self, handle: LanceDataset, table: pa.Table, *, replace: bool) -> Merged:
+    def _merge(self, handle: LanceDataset, table: Callable[[LanceDataset], pa.Table], *, replace: bool) -> Merged:
         """Merge rows with their search vectors, also where another process begins to have some at the same time."""
         written: list[str] = []
 
         def rows(target: LanceDataset) -> pa.Table:
-            made = with_search(table, target.schema, self._transforms)
+            made = with_search(table(target), target.schema, self._transforms)
             written[:] = made.column_names
             return made
 
@@ -117,6 +121,15 @@ class Writing(Changes):
             DatabaseError: A value that the codec cannot hold.
         """
         return packed(digest, array, self._codec)
+
+    def segments(self, residues: NDArray[np.float32]) -> NDArray[np.float16] | None:
+        """The vectors of the segments of a sequence, for ``write``; None where this database keeps none of it.
+
+        Args:
+            residues: ndarray, shape=(L, D).
+        """
+        rule = self.segment_rule
+        return rule.cut(residues) if rule is not None and rule.count(len(residues)) else None
 
     def note_precision(self, precision: str) -> None:
         """Record the arithmetic that the first vectors are made in; once it is recorded, it stays.

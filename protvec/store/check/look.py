@@ -12,6 +12,7 @@ from protvec.store.check.fragments import Fragments
 from protvec.store.check.places import check_places
 from protvec.store.check.rows import lengths_that_differ, scan_proteins, scan_residues
 from protvec.store.check.search import check_search
+from protvec.store.check.segments import check_segments
 from protvec.store.check.tables import check_indexes, check_ledger, check_schemas
 from protvec.store.schema import PROTEINS, RESIDUES
 from protvec.store.tables import present
@@ -66,6 +67,7 @@ def check(store: Store, *, full: bool = False, progress: Callable[[int, int], No
         result.findings += fragments.findings()
         if name == PROTEINS and not fragments.damaged:
             result.findings += check_search(store, proteins, full=full)
+            result.findings += check_segments(store, proteins, residues, full=full)
         result.findings += check_indexes(name, fragments.dataset)
     if store.at is None:
         result.findings += check_places(store, rows)

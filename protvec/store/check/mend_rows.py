@@ -13,6 +13,9 @@ from protvec.store.check.again import Embedding, with_vectors
 from protvec.store.digest import digest as digest_of
 from protvec.store.filters import LANCE_ERRORS, in_lists
 from protvec.store.schema import PROTEINS, RESIDUES
+from protvec.store.scoring.record import SEGMENTS
+from protvec.store.segments.making import means
+from protvec.store.segments.rule import rule_of
 from protvec.store.tables import delete_rows, read_keys
 
 if TYPE_CHECKING:
@@ -108,6 +111,17 @@ class RowRepairs(Embedding):
 
     def _embed_sequences(self, finding: Finding, entry: LogEntry) -> None:
         self._embed(finding, list(finding.ids), entry)
+
+    def _cut(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
+        """Segments are made of the residues again; nothing is left where there are none."""
+        table, residues = self._store.handles()
+        rows = read_keys(table, "id", list(finding.ids), table.schema.names)
+        rule = rule_of(table.schema)
+        if rule is None or not rows.num_rows:
+            return  # or what was done before has mended it
+        made = means(rule, self._store.space.dimension, residues if self._store.keeps_residues else None).make(rows)
+        self._store.replace_rows(rows.set_column(rows.schema.get_field_index(SEGMENTS), SEGMENTS, made))
+        self._done(finding, f"segments of {rows.num_rows} proteins made anew")
 
     def _remove_orphans(self, finding: Finding, entry: LogEntry) -> None:
         """All of them, unless another run is under way, which may be about to use some."""

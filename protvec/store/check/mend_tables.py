@@ -67,7 +67,7 @@ class TableRepairs(Embedding):
         """Those of fits that were killed, unless another run is under way, which may be a fit."""
         if any(each.run != entry.run for each in self._store.ledger.accounts().running):
             return
-        drop_columns(self._table(PROTEINS), but=self._store.scoring.column)
+        drop_columns(self._table(PROTEINS), but=self._store.scoring.columns)
         self._done(finding, f"{finding.count} columns of search vectors removed")
 
     def _drop_map(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002

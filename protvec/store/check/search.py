@@ -36,7 +36,7 @@ def check_search(store: Store, proteins: LanceDataset, *, full: bool) -> Iterato
         full: Compare every search vector, not a sample of 256.
     """
     scoring = scoring_of(proteins.schema)
-    loose = tuple(name for name in proteins.schema.names if is_search_column(name) and name != scoring.column)
+    loose = tuple(name for name in proteins.schema.names if is_search_column(name) and name not in scoring.columns)
     if loose and store.at is None:
         message = f"{len(loose)} columns of search vectors that no search uses"
         yield Finding("search-column", PROTEINS, message, len(loose), loose, level="leftover")
@@ -47,6 +47,8 @@ def check_search(store: Store, proteins: LanceDataset, *, full: bool) -> Iterato
         yield Finding("no-search-vector", PROTEINS, message, lacking, level="leftover")
     try:
         transform = store.transform(scoring.key)
+        if scoring.segments_key is not None:
+            store.transform(scoring.segments_key)
     except DatabaseError as error:
         yield Finding("no-transform", TRANSFORMS, str(error), 1, (scoring.key,))
         return

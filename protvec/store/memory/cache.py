@@ -73,6 +73,11 @@ class Cache:
                     self._codes = None
             return self._rows  # type: ignore[return-value]  # set above
 
+    def known(self, version: int) -> Rows | None:
+        """The rows of a version, where they are here."""
+        with self._lock:
+            return self._rows if self._rows is not None and self._rows.version == version else None
+
     def pays(self, queries: int, count: int, *, coded: bool = False) -> bool:
         """Whether to have the vectors in memory for so many queries now: not for the only one of a command.
 

@@ -13,7 +13,7 @@ from protvec.store.memory import codes as coding
 from protvec.store.memory.buffers import grown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pyarrow as pa
     from lance import LanceDataset, LanceFragment, LanceScanner
@@ -108,8 +108,12 @@ class Rows:
 
     def places(self, addresses: NDArray[np.uint64]) -> NDArray[np.intp]:
         """The places of rows of this version by their addresses, ascending."""
+        return np.sort(self.places_of(addresses))
+
+    def places_of(self, addresses: NDArray[np.uint64]) -> NDArray[np.intp]:
+        """The place of each of some rows of this version by its address."""
         known, order = self._by_address
-        return np.sort(order[np.searchsorted(known, addresses)])
+        return order[np.searchsorted(known, addresses)]
 
     @property
     def version(self) -> int:
@@ -174,7 +178,7 @@ def _nothing(handle: LanceDataset, compared: Compared, *, coded: bool = False) -
 
 def refreshed(rows: Rows, handle: LanceDataset, compared: Compared) -> Rows:
     """The rows of another version, reading what the old one has not."""
-    fragments = {_key(fragment, handle, compared): fragment for fragment in handle.get_fragments()}
+    fragments = {fragment_key(fragment, handle, _columns(compared)): fragment for fragment in handle.get_fragments()}
     alive = np.ones(len(rows), bool) if rows.alive is None else rows.alive.copy()
     parts = {}
     for key, part in rows.parts.items():
@@ -232,7 +236,7 @@ def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragm
         raise explain(error, handle, None) from error
     parts = dict(rows.parts)
     for fragment, count in zip(fragments, counts, strict=True):
-        parts[_key(fragment, handle, compared)] = Part(start, start + count, fragment.deletion_file())
+        parts[fragment_key(fragment, handle, _columns(compared))] = Part(start, start + count, fragment.deletion_file())
         start += count
     alive = None if rows.alive is None else np.concatenate([rows.alive, np.ones(stop - len(rows), bool)])
     return replace(
@@ -248,8 +252,13 @@ def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragm
     )
 
 
-def _key(fragment: LanceFragment, handle: LanceDataset, compared: Compared) -> Key:
-    fields = {handle.lance_schema.field(name).id() for name in ("vector", compared.column)}
+def _columns(compared: Compared) -> set[str]:
+    return {"vector", compared.column}
+
+
+def fragment_key(fragment: LanceFragment, handle: LanceDataset, columns: Collection[str]) -> Key:
+    """What tells the values of some columns of a fragment from all others."""
+    fields = {handle.lance_schema.field(name).id() for name in columns}
     files = [file.path for file in fragment.data_files() if fields.intersection(file.fields)]
     return fragment.fragment_id, " ".join([*files, *map(str, fragment.metadata.overlays)])
 

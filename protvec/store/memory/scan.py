@@ -112,7 +112,7 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
         scores = products.of(tile)
         if allowed is not None:
             scores[:, allowed.closed[tile]] = -np.inf
-        np.maximum(best, _kth_of_each(scores, k), out=best)
+        np.maximum(best, kth_of_each(scores, k), out=best)
         hits = np.flatnonzero(scores >= np.maximum(best - margin, _NEVER)[:, None])
         query, place = np.divmod(hits, scores.shape[1])
         found.append(_Pairs(query, place + start, scores.reshape(-1)[hits]))
@@ -259,7 +259,7 @@ def _kth_largest(values: NDArray[np.float32], k: int) -> float:
     return float(np.partition(values, len(values) - k)[len(values) - k])
 
 
-def _kth_of_each(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
+def kth_of_each(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     """A number for each row of which it has k values that are no smaller: mostly little below its k-th largest."""
     width = scores.shape[1]
     if width < k:

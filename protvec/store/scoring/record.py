@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 METADATA_KEY = b"protvec.scoring"
 CHOICES = ("auto", "raw", "centred", "whitened")
-PREFIX = "_search_"  # of columns; users' own begin with a letter
+# Columns that users do not see; their own begin with a letter.
+PREFIX = "_search_"  # and the key of a transform: search vectors
+SEGMENTS = "_segments"  # means of segments
+CODES_PREFIX = "_segments_"  # and the key of a transform: these in its search space
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +30,8 @@ class Scoring:
         rows: Proteins that there were then.
         shrinkage: Of a whitened one.
         fitted: When, in UTC, as ISO 8601.
+        segments_key: Of the transform of segments, whose vectors vary in other directions than those of proteins; None
+            where none are compared.
     """
 
     wanted: str = "auto"
@@ -36,11 +41,22 @@ class Scoring:
     rows: int = 0
     shrinkage: float | None = None
     fitted: str | None = None
+    segments_key: str | None = None
 
     @property
     def column(self) -> str:
         """The column of ``proteins`` that searches compare."""
         return "vector" if self.key is None else f"{PREFIX}{self.key}"
+
+    @property
+    def codes(self) -> str | None:
+        """The column of segments in their search space; None where there is none."""
+        return None if self.segments_key is None else f"{CODES_PREFIX}{self.segments_key}"
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that were made for searches."""
+        return [name for name in (None if self.key is None else self.column, self.codes) if name is not None]
 
     @property
     def name(self) -> str:
@@ -74,14 +90,27 @@ def scoring_of(schema: pa.Schema) -> Scoring:
         )
     except (ValueError, TypeError):
         return Scoring()
-    return scoring if scoring.column in schema.names else Scoring(wanted=scoring.wanted)
+    if scoring.column not in schema.names:
+        return Scoring(wanted=scoring.wanted)
+    return scoring if scoring.codes in schema.names else dataclasses.replace(scoring, segments_key=None)
+
+
+def key_of(name: str) -> str | None:
+    """The key of the transform that makes a column of ``proteins``; None of a column that none makes."""
+    prefix = next((prefix for prefix in (PREFIX, CODES_PREFIX) if name.startswith(prefix)), None)
+    return None if prefix is None else name.removeprefix(prefix)
 
 
 def is_search_column(name: str) -> bool:
-    """Whether a column of ``proteins`` is one of these, which is made from ``vector`` and is no metadata."""
-    return name.startswith(PREFIX)
+    """Whether a column of ``proteins`` is of one search space: it is made from others, and is no metadata."""
+    return key_of(name) is not None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a column of ``proteins`` is none that users see."""
+    return name == SEGMENTS or is_search_column(name)
 
 
 def plain_names(schema: pa.Schema) -> list[str]:
-    """The columns of ``proteins`` but these."""
-    return [name for name in schema.names if not is_search_column(name)]
+    """The columns of ``proteins`` that users see."""
+    return [name for name in schema.names if not is_hidden(name)]

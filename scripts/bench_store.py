@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"\n{section}", flush=True)
         start = time.monotonic()
         try:
-            result[section] = RUN[section](records, sizes, options.rounds)
+            result[section] = RUN[section](records, sizes, options)
         except Exception:  # the other sections are worth having all the same
             traceback.print_exc()
             failed.append(section)
@@ -93,6 +93,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="on little data: minutes, and rough figures")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
     parser.add_argument("--sections", type=names(SECTIONS), default=SECTIONS, help=f"of {','.join(SECTIONS)}")
+    parser.add_argument("--codecs", type=names(CODECS), default=CODECS, help="of write and read; default: all")
     parser.add_argument("--rounds", type=positive, default=3, help="default: 3")
     parser.add_argument(
         "--overhead-residues", type=positive, metavar="N", help="of overhead; 10 million are all of chromosome 1"
@@ -101,7 +102,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def run_fidelity(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401, ARG001
+def run_fidelity(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401, ARG001
     """Of ``near``."""
     found = fidelity(draw(records, residues=sizes["fidelity_residues"]))
     header = ["codec", "", "residue worst", "mean", "error most", "pooled worst", "error most"]
@@ -121,11 +122,11 @@ def run_fidelity(records: Sequence[Record], sizes: dict[str, int], rounds: int) 
     return found
 
 
-def run_write(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401, ARG001
+def run_write(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401, ARG001
     """The codecs in turn, round after round."""
-    turns = {name: [] for name in CODECS}
-    for _ in range(rounds):
-        for name in CODECS:
+    turns = {name: [] for name in options.codecs}
+    for _ in range(options.rounds):
+        for name in options.codecs:
             turns[name].append(writing(name, proteins=sizes["write_proteins"]))
     spreads = {
         name: {figure: Spread.of(turn[figure] for turn in each) for figure in each[0]} for name, each in turns.items()
@@ -144,9 +145,9 @@ def _ratio(spread: Spread) -> str:
     return f"{spread.median:.2f} ({spread.low:.2f}-{spread.high:.2f})"
 
 
-def run_read(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401, ARG001
+def run_read(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401, ARG001
     """By id, warm."""
-    found = [reading(name, proteins=sizes["read_proteins"], rounds=5 * rounds) for name in CODECS]
+    found = [reading(name, proteins=sizes["read_proteins"], rounds=5 * options.rounds) for name in options.codecs]
     rows = []
     for each in found:
         times = [each.get(f"ms_{count}") for count in (1, 50, 500)]
@@ -157,7 +158,7 @@ def run_read(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> A
     return found
 
 
-def run_growth(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401, ARG001
+def run_growth(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401, ARG001
     """One protein an ingest."""
     found = growth(records[: sizes["ingests"]])
     print(f"{found['ingests']} ingests of one protein each; the codec's own size {found['codec_own'] / 1e6:.1f} MB")
@@ -172,16 +173,16 @@ def run_growth(records: Sequence[Record], sizes: dict[str, int], rounds: int) ->
     return found
 
 
-def run_overhead(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401
+def run_overhead(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401
     """Embedding alone and with everything else, in turn."""
-    found = overhead(draw(records, residues=sizes["overhead_residues"]), rounds=rounds)
+    found = overhead(draw(records, residues=sizes["overhead_residues"]), rounds=options.rounds)
     print(f"{found['residues']:,} residues, an ingest beside embedding them alone", flush=True)
     for clock, spread in found["overhead"].items():
         print(f"{clock}: {spread['median']:+.1%} ({spread['low']:+.1%} to {spread['high']:+.1%})", flush=True)
     return found
 
 
-def run_memory(records: Sequence[Record], sizes: dict[str, int], rounds: int) -> Any:  # noqa: ANN401, ARG001
+def run_memory(records: Sequence[Record], sizes: dict[str, int], options: argparse.Namespace) -> Any:  # noqa: ANN401, ARG001
     """Each in a process of its own."""
     found: dict[str, Any] = {"ingest": []}
     for times in (1, 4):

@@ -214,13 +214,18 @@ def test_compiled_loops_take_arrays_that_are_not_in_one_piece(name):
     np.testing.assert_array_equal(target, CODECS[name].decode(data, scales, length=12))
 
 
-def test_compiled_loops_are_loaded_when_there_was_enough_to_do():
+def test_compiled_loops_are_loaded_beside_the_work_once_there_was_enough_of_it():
     loops = compiled.Kernels(enough=1000)
-    assert [loops.after(600), loops.after(400), loops.after(1), loops.after(1)] == [None, None, kernels, kernels]
+    assert [loops.after(600), loops.after(400), loops.loading] == [None] * 3
+    loops.after(1)
+    loops.loading.join()
+    assert loops.after(1) is kernels
 
 
 def test_without_a_compiler_numpy_goes_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "protvec.store.codec.kernels", None)
     monkeypatch.delattr("protvec.store.codec.kernels")
     loops = compiled.Kernels(enough=0)
-    assert [loops.after(1), loops.after(1)] == [None, None]
+    loops.after(1)
+    loops.loading.join()
+    assert loops.after(1) is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING
 
@@ -10,13 +11,17 @@ if TYPE_CHECKING:
 
 
 class Kernels:
-    """The module ``kernels``, from a certain amount of work on.
+    """The module ``kernels``, some time after there was enough to do.
 
     Args:
         enough: Bytes of float32 that NumPy's steps work on before, in about as long as it takes to load the others.
+
+    Attributes:
+        loading: The thread that loads them; None as long as it does not pay.
     """
 
     def __init__(self, enough: int = 512 << 20) -> None:
+        self.loading: threading.Thread | None = None
         self._left = enough
         self._module: ModuleType | None = None
         self._once = threading.Lock()
@@ -24,21 +29,21 @@ class Kernels:
     def after(self, nbytes: int) -> ModuleType | None:
         """The compiled loops, for so many bytes of float32; None where NumPy is to do these, which gives the same.
 
-        While one thread loads them, others go on without; where they cannot be had, all do.
+        Nobody waits for them; where they cannot be had, NumPy does all.
         """
         if self._module is None:
             self._left -= nbytes
             if self._left < 0 and self._once.acquire(blocking=False):
-                self._module = _load()
+                self.loading = threading.Thread(target=self._load, name="protvec-kernels")
+                self.loading.start()
         return self._module
 
+    def _load(self) -> None:
+        # Without numba, or with nowhere to keep what is compiled.
+        with contextlib.suppress(ImportError, RuntimeError):
+            from protvec.store.codec import kernels
 
-def _load() -> ModuleType | None:
-    try:
-        from protvec.store.codec import kernels
-    except (ImportError, RuntimeError):  # no numba on this machine, or nowhere that it may keep what it compiles
-        return None
-    return kernels
+            self._module = kernels
 
 
 after = Kernels().after

@@ -1,4 +1,4 @@
-"""The loops of the integer codecs, compiled. Importing this imports numba; the first call of each compiles.
+"""The loops of the integer codecs, compiled. Importing this imports numba and compiles, once on a machine.
 
 They give the bytes that NumPy's steps in ``scaled`` give, in one pass over an array instead of six. All let other
 threads run.
@@ -9,16 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FOUR, _FIFTEEN, _SIXTEEN = np.uint8(4), np.uint8(15), np.uint8(16)
 _NONE = np.float32(0)
+# What the loops take, all in rows without gaps; arrays that they only read may be of memory that is not to be written.
+_Residues = types.Array(types.float32, 2, "C", readonly=True)
+_Channels = types.Array(types.float32, 1, "C", readonly=True)
+_Codes = types.Array(types.uint8, 2, "C", readonly=True)
+_QUANTISE = types.float64[::1](_Residues, _Channels, _Channels, types.int64, types.uint8[:, ::1])
+_WIDEN = types.void(_Codes, _Channels, _Channels, types.float32[:, ::1])
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(types.float32[:, ::1](_Residues), cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def limits(residues: NDArray[np.float32]) -> NDArray[np.float32]:
     """The lowest and the highest value of each channel, and 0 where all are finite: shape=(3, D)."""
     length, dimension = residues.shape
@@ -34,7 +40,7 @@ def limits(residues: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(_QUANTISE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def quantise(
     residues: NDArray[np.float32],
     low: NDArray[np.float32],
@@ -69,7 +75,7 @@ def quantise(
     return lost
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(_QUANTISE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def quantise_halves(
     residues: NDArray[np.float32],
     low: NDArray[np.float32],
@@ -97,7 +103,7 @@ def quantise_halves(
     return lost
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(_WIDEN, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def widen(
     data: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
@@ -109,6 +115,14 @@ def widen(
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _widen_row(
+    codes: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
+) -> None:
+    for j in range(len(out)):
+        out[j] = np.float32(codes[j]) * step[j] + offset[j]
+
+
+@njit(_WIDEN, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def widen_halves(
     data: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
 ) -> None:
@@ -117,11 +131,3 @@ def widen_halves(
     for i in range(len(out)):
         _widen_row(data[i] & _FIFTEEN, step[:half], offset[:half], out[i, :half])
         _widen_row(data[i, : out.shape[1] - half] >> _FOUR, step[half:], offset[half:], out[i, half:])
-
-
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _widen_row(
-    codes: NDArray[np.uint8], step: NDArray[np.float32], offset: NDArray[np.float32], out: NDArray[np.float32]
-) -> None:
-    for j in range(len(out)):
-        out[j] = np.float32(codes[j]) * step[j] + offset[j]

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +26,6 @@ from protvec.store.scoring import calibrating, column, scoring_of
 from protvec.transform import ENOUGH, Moments, fit
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 COUNT = 300
@@ -459,6 +458,43 @@ def test_repair_fits_anew_where_the_numbers_are_lost(store: Store) -> None:
     assert codes(again) == {"no-transform": 1}
     assert repair(again).ok
     assert again.scoring.kind == "centred"
+    same(again.search(matrix(1, 5)[0], k=9), oracle(again, matrix(1, 5)[0], 9))
+
+
+def cut(table: str, name: str) -> None:
+    """Leave half of a table's data file."""
+    file = Path(table, "data", name)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def file_of(store: Store, column: str) -> str:
+    handle, _ = store.handles()
+    field = handle.lance_schema.field(column).id()
+    return next(file.path for file in handle.get_fragments()[0].data_files() if field in file.fields)
+
+
+def test_a_damaged_file_of_search_vectors_costs_no_protein(store: Store) -> None:
+    ids, vectors = stored(store)
+    now = store.calibrate()
+    assert file_of(store, now.column) != file_of(store, "vector")
+    cut(f"{store.path}/proteins.lance", file_of(store, now.column))
+    again = Store.open(store.path)
+    assert codes(again) == codes(again, full=False) == {"search-damaged": 1}
+    assert repair(again, full=True).ok
+    assert again.scoring.kind == now.kind
+    there, kept = stored(again)
+    assert there == ids
+    np.testing.assert_array_equal(kept, vectors)
+    same(again.search(matrix(1, 5)[0], k=400), oracle(again, matrix(1, 5)[0], 400))
+
+
+def test_a_damaged_file_of_the_numbers_is_made_again(store: Store) -> None:
+    store.calibrate()
+    (file,) = Path(store.path, "transforms.lance", "data").iterdir()
+    cut(f"{store.path}/transforms.lance", file.name)
+    again = Store.open(store.path)
+    assert codes(again) == {"no-transform": 1}
+    assert repair(again).ok
     same(again.search(matrix(1, 5)[0], k=9), oracle(again, matrix(1, 5)[0], 9))
 
 

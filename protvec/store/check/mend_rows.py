@@ -130,11 +130,6 @@ class RowRepairs(Embedding):
         if removed:
             self._done(finding, f"{removed} arrays of no protein removed")
 
-    def _calibrate(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
-        """Fit the search space anew, as it was asked for, which gives every protein its search vector."""
-        now = self._store.calibrate(self._store.scoring.wanted)
-        self._done(finding, f"searches compare {now}")
-
     def _project(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
         table = self._table(PROTEINS)
         self._store.replace_rows(read_keys(table, "id", list(finding.ids), table.schema.names))

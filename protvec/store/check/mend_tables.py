@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from protvec.store import layout
 from protvec.store.check.again import Embedding
+from protvec.store.check.fragments import Fragments
 from protvec.store.check.rows import repeated
 from protvec.store.filters import LANCE_ERRORS, in_lists
-from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, ledger_schema
+from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, TRANSFORMS, ledger_schema, transforms_schema
 from protvec.store.scoring.column import drop_columns
-from protvec.store.tables import commit, create_table, read
+from protvec.store.tables import commit, create_table, open_table, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,28 @@ class TableRepairs(Embedding):
     def _drop_map(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
         self._store.drop_places()
         self._done(finding, "the map is removed: `protvec map` makes another")
+
+    def _calibrate_anew(self, finding: Finding, entry: LogEntry) -> None:
+        """Give the column up whose file cannot be read, which costs no more than its time."""
+        drop_columns(self._table(PROTEINS), but="")
+        self._calibrate(finding, entry)
+
+    def _calibrate(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
+        """Fit the search space anew, as it was asked for, which gives every protein its search vector."""
+        if finding.code == "no-transform":
+            self._drop_transforms()
+        now = self._store.calibrate(self._store.scoring.wanted)
+        self._done(finding, f"searches compare {now}")
+
+    def _drop_transforms(self) -> None:
+        """Give up what cannot be read of the numbers, which would be in the way of new ones."""
+        table = open_table(layout.table_uri(self._store.location, TRANSFORMS))
+        if table is None:
+            return
+        fragments = Fragments(table, TRANSFORMS)
+        fragments.scan(transforms_schema().names, lambda *_: None)
+        for fragment in fragments.damaged:
+            drop_fragment(table, fragment, self._store.location.storage)
 
     def _ledger(self, finding: Finding) -> None:
         ledger, rows = self._store.ledger, self._table(PROTEINS).count_rows()

@@ -95,6 +95,7 @@ class _Mender(RowRepairs, TableRepairs):
             "wrong-segments": self._cut,
             "orphan": self._remove_orphans,
             "search-column": self._drop_columns,
+            "search-damaged": self._calibrate_anew,
             "no-transform": self._calibrate,
             "no-search-vector": self._calibrate,
             "wrong-search-vector": self._project,

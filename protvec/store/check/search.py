@@ -9,7 +9,7 @@ import numpy as np
 from protvec.errors import DatabaseError
 from protvec.store.check.arrays import SAMPLE
 from protvec.store.check.findings import Finding
-from protvec.store.filters import LANCE_ERRORS
+from protvec.store.filters import LANCE_ERRORS, brief
 from protvec.store.schema import PROTEINS, TRANSFORMS, matrix_of
 from protvec.store.scoring.column import missing
 from protvec.store.scoring.record import is_search_column, scoring_of
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from lance import LanceDataset
 
+    from protvec.store.scoring import Scoring
     from protvec.store.store import Store
 
 # What rounding may change of a component, on another machine too; those of unit vectors.
@@ -42,6 +43,16 @@ def check_search(store: Store, proteins: LanceDataset, *, full: bool) -> Iterato
         yield Finding("search-column", PROTEINS, message, len(loose), loose, level="leftover")
     if scoring.key is None:
         return
+    try:
+        yield from _column(store, proteins, scoring, full=full)
+    except LANCE_ERRORS as error:
+        message = f"the file of the search vectors cannot be read ({brief(error)}); they are made of the vectors"
+        yield Finding("search-damaged", PROTEINS, message, 1, (scoring.column,))
+
+
+def _column(store: Store, proteins: LanceDataset, scoring: Scoring, *, full: bool) -> Iterator[Finding]:
+    """What there is to be said of the column that searches use."""
+    assert scoring.key is not None
     if lacking := missing(proteins, scoring.column):
         message = f"{lacking:,} proteins have no search vector, which is made anew for every search"
         yield Finding("no-search-vector", PROTEINS, message, lacking, level="leftover")
@@ -73,7 +84,4 @@ def _rows(proteins: LanceDataset, column: str, *, full: bool) -> Iterator[pa.Tab
             yield pa.Table.from_batches([batch])
         return
     places = np.sort(np.random.default_rng().choice(rows, SAMPLE, replace=False))
-    try:
-        yield proteins.take(places.tolist(), columns=columns)
-    except LANCE_ERRORS as error:
-        raise DatabaseError(f"{proteins.uri}: cannot be read: {error}") from error
+    yield proteins.take(places.tolist(), columns=columns)

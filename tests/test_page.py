@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,8 +19,8 @@ from protvec.store import Store, protein_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 MANY = 10_000
 NASTY = "<img src=x onerror=alert(1)> & \"quoted\" 'text'"
 SECRET = "a-key-for-the-page-of-the-server"
@@ -212,6 +213,25 @@ def test_filters_of_the_search_and_of_the_table_and_sorting(look: Looker) -> Non
     assert "1 of 3" in page.locator(".hitlist .bar").inner_text()
 
 
+def test_columns_of_the_database_are_shown_and_named_in_the_filter(look: Looker) -> None:
+    page = look.open("#db=small&q=his1&align=0")
+    page.wait_for_selector("tr.hit")
+    page.click("summary:has-text('Columns')")
+    page.check("#columns input[value=source]")
+    page.check("#columns input[value=header]")
+    page.wait_for_selector("th:has-text('header')")
+    header = page.locator("tr.hit[data-id=his2] td[data-head=header]")
+    assert header.inner_text() == "histone H3 again"
+    page.click("#columns button:has-text('organism')")
+    page.keyboard.type(" = 'Zea mays'")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("h2:has-text('3 hits')")
+    assert sorted(ids(page)) == ["cam/1|x", "his1", "his2"]
+    assert "cols=header%2Csource" in page.url
+    page.reload()
+    page.wait_for_selector("th:has-text('header')")
+
+
 def test_several_sequences_are_searched_one_after_another(look: Looker) -> None:
     page = look.open("#db=small")
     page.uncheck("#align")
@@ -368,6 +388,20 @@ def test_the_file_of_protvec_map_works_alone(chromium: Any, large: Path, tmp_pat
         page.keyboard.press("Enter")
         page.wait_for_selector("#status:has-text('protein 777 of family 17')")
         assert look.errors == []
+
+
+def test_the_benchmark_of_the_map_draws(chromium: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "scripts"))
+    import bench_map
+
+    np.testing.assert_allclose(np.linalg.norm(bench_map.vectors(50), axis=1), 1, atol=1e-5)
+    with chromium.new_context() as context:
+        page = context.new_page()
+        bench_map.prepare(page)
+        frames, hovers = page.evaluate(bench_map.DRAW, [500, 0.2])
+        assert len(frames) == len(hovers) > 2
+        assert min(frames) > 0
+        assert painted(page, "canvas") > 12
 
 
 def test_the_page_and_its_parts_have_headers_that_keep_others_out(small: Path) -> None:

@@ -4,7 +4,10 @@ import { count, h } from "./dom.js";
 import * as api from "./api.js";
 
 const DOTS = 400; // rows and columns of the picture at most
-const kept = new Map(); // answers, by what was asked
+const MOST_KEPT = 20; // answers
+const kept = new Map(); // by what was asked
+let repaint = () => {};
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => repaint());
 
 export async function detail(place, hit, at) {
   place.replaceChildren(h("p", { class: "waiting", role: "status" }, "aligning…"));
@@ -12,6 +15,7 @@ export async function detail(place, hit, at) {
   const key = JSON.stringify([at.db, asked]);
   try {
     if (!kept.has(key)) kept.set(key, await api.align(at.db, asked, { waiting: (seconds, why) => (place.firstChild.textContent = `${why} (in ${seconds} s)`) }));
+    if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value);
     place.replaceChildren(...picture(kept.get(key), hit, at));
   } catch (problem) {
     place.replaceChildren(h("p", { class: "problem", role: "alert" }, problem.message));
@@ -29,8 +33,8 @@ function picture(found, hit, at) {
     ["Target", `${found.target_start}–${found.target_end} of ${count(found.target_length)} (${percent(found.target_coverage)})`],
   ];
   const canvas = h("canvas", { role: "img", "aria-label": `Dot plot: residues of the query across, of ${hit.target} down` });
-  paint(canvas, found);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint(canvas, found));
+  repaint = () => paint(canvas, found);
+  repaint();
   const lines = h("pre", { class: "lines", tabindex: 0, "aria-label": `Alignment of the query with ${hit.target}` });
   new ResizeObserver(() => write(lines, found)).observe(lines);
   write(lines, found);

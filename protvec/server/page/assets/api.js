@@ -64,7 +64,8 @@ export async function ask(path, { body, accept = "application/json", signal, wai
     try {
       return await once(path, { body, accept, signal });
     } catch (problem) {
-      if (problem.status !== 503 || !problem.after || tries >= BUSY_TRIES || !waiting) throw problem;
+      const lasting = ["model", "database"].includes(problem.code); // it will not be otherwise in a moment
+      if (problem.status !== 503 || lasting || !problem.after || tries >= BUSY_TRIES || !waiting) throw problem;
       waiting(problem.after, problem.message);
       await pause(Math.min(problem.after, 30), signal);
     }

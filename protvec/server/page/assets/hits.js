@@ -39,7 +39,7 @@ function coverage(hit, length) {
 }
 
 export class HitTable {
-  // at: {db, link(changes), query, length, open(hit or ""), opened, sort, sorted(text), columns}
+  // at: {db, link(changes), query, length, open(hit or ""), opened, sort, sorted(text), columns: further ones}
   constructor(answer, at) {
     this.answer = answer;
     this.at = at;
@@ -48,6 +48,8 @@ export class HitTable {
     const organisms = new Set(answer.hits.map((hit) => hit.organism));
     this.organism = organisms.size === 1 && [...organisms][0]; // said once
     this.columns = COLUMNS.filter((column) => !column.optional || (there(column.name) && !(column.name === "organism" && this.organism)));
+    const added = at.columns.map((name) => ({ name, head: name, cell: (hit) => text(hit[name]), class: typeof answer.hits[0]?.[name] === "number" ? "number figure" : "added" }));
+    this.columns.splice(this.columns.findIndex((column) => column.name === "length"), 0, ...added);
     this.alignable = at.query.kind !== "text";
     this.body = h("tbody");
     this.head = h("tr");

@@ -8,6 +8,7 @@ import { HitTable } from "./hits.js";
 import { MapView } from "./mapview.js";
 import * as protein from "./protein.js";
 
+const STANDARD = ["length", "gene", "organism", "description"]; // columns that all hits have
 const LOOK_AGAIN = 2000; // milliseconds, while a model is loading
 const field = (name) => document.querySelector(`[data-field="${name}"]`);
 const results = byId("results");
@@ -66,12 +67,21 @@ async function choose(db) {
   if (about?.name === db) return;
   about = await api.database(db);
   watch();
-  byId("columns").replaceChildren(...about.columns.map((column) => h("li", {}, h("button", { type: "button", onclick: () => insert(column.name) }, column.name), h("small", {}, ` ${column.type}`))));
+  byId("columns").replaceChildren(...about.columns.map(columnItem));
   const none = about.codec === "none";
   byId("align").disabled = none;
   byId("align").parentElement.title = none ? "This database keeps no residues" : "";
   byId("about").textContent = `${about.scoring.text}`;
 }
+
+// A column of the database: its name goes into the filter, its box shows it in the table.
+function columnItem({ name, type }) {
+  const box = h("input", { type: "checkbox", value: name, "aria-label": `Show ${name} of hits`, onchange: () => submit() });
+  box.hidden = STANDARD.includes(name) || ["id", "sequence", "digest"].includes(name);
+  return h("li", {}, h("button", { type: "button", title: `Put ${name} into the filter`, onclick: () => insert(name) }, name), h("small", {}, ` ${type}`), box);
+}
+
+const boxes = () => [...byId("columns").querySelectorAll("input")];
 
 function insert(name) {
   const input = byId("where");
@@ -81,12 +91,15 @@ function insert(name) {
 
 // --- the form
 
+const filled = { query: "", k: "25", evalue: "", where: "" }; // by the address; what is typed meanwhile stays
+
 function fill(now) {
   const values = { query: now.q, k: now.k, evalue: now.evalue, where: now.where };
-  for (const [id, value] of Object.entries(values)) if (byId(id).value !== value) byId(id).value = value;
+  for (const [id, value] of Object.entries(values)) if (filled[id] !== value) byId(id).value = filled[id] = value;
   byId("align").checked = now.align === "1" && !byId("align").disabled;
   byId("self").checked = now.self === "1";
   byId("db").value = now.db;
+  for (const box of boxes()) box.checked = now.cols.split(",").includes(box.value);
   reading();
 }
 
@@ -113,7 +126,7 @@ function calm() {
 function submit(text) {
   if (typeof text === "string") byId("query").value = text;
   const wanted = { v: "search", q: byId("query").value.trim(), k: byId("k").value || "25", evalue: byId("evalue").value.trim(), where: byId("where").value.trim() };
-  Object.assign(wanted, { align: byId("align").checked || byId("align").disabled ? "1" : "0", self: byId("self").checked ? "1" : "", n: "0", hit: "", sort: "", id: "" });
+  Object.assign(wanted, { align: byId("align").checked || byId("align").disabled ? "1" : "0", self: byId("self").checked ? "1" : "", n: "0", hit: "", sort: "", id: "", cols: boxes().filter((box) => box.checked).map((box) => box.value).join(",") });
   if (answers) answers.key = ""; // ask again, also for the same
   if (!go(wanted)) show();
   if (matchMedia("(max-width: 760px)").matches) results.scrollIntoView();
@@ -121,10 +134,10 @@ function submit(text) {
 
 // --- searching
 
-const keyOf = (now) => JSON.stringify([now.db, now.q, now.k, now.evalue, now.where, now.align, now.self]);
+const keyOf = (now) => JSON.stringify([now.db, now.q, now.k, now.evalue, now.where, now.align, now.self, now.cols]);
 
 function bodyOf(query, now) {
-  const common = { k: Number(now.k), ...(now.where && { where: now.where }) };
+  const common = { k: Number(now.k), ...(now.where && { where: now.where }), ...(now.cols && { columns: [...STANDARD, ...now.cols.split(",")] }) };
   if (query.kind === "text") return { text: query.value, ...common };
   const more = { ...(now.evalue && { evalue: Number(now.evalue) }), ...(now.self === "1" && { exclude_self: true }), ...(now.align === "1" && about.codec !== "none" && { align: true }) };
   return query.kind === "id" ? { id: query.value, ...common, ...more } : { sequence: query.value, query: query.name, ...common, ...more };
@@ -225,7 +238,7 @@ function present(now) {
   if (found.problem) return results.replaceChildren(...(tabs ? [tabs, h("p", { class: "problem", role: "alert" }, `${found.query.name}: ${found.problem.message}`)] : [welcome()]));
   const { answer, query } = found;
   const at = {
-    db: now.db, link: state.link, query, length: answer.query_length, opened: now.hit, sort: now.sort,
+    db: now.db, link: state.link, query, length: answer.query_length, opened: now.hit, sort: now.sort, columns: now.cols ? now.cols.split(",") : [],
     open: (hit) => (query.kind === "text" ? go({ v: "protein", id: hit, hit: "" }) : state.go({ hit }, { replace: false })),
     sorted: (sort) => state.go({ sort }, { replace: true }),
   };
@@ -254,7 +267,7 @@ async function showProtein(now) {
   shownProtein = new AbortController();
   const { signal } = shownProtein;
   try {
-    await protein.show(results, now, { link: state.link, go: (changes, how) => state.go(changes, how), signal, columns });
+    await protein.show(results, now, { link: state.link, go: (changes, how) => state.go(changes, how), signal });
   } catch (problem) {
     if (signal.aborted) return;
     const near = problem.near?.map((id) => h("li", {}, h("a", { href: state.link({ id }) }, id)));
@@ -283,7 +296,8 @@ async function show() {
   document.title = `${{ protein: now.id, map: "map" }[now.v] || now.q.split(/\s/)[0].slice(0, 40) || now.db} – protvec`;
   for (const each of document.querySelectorAll("[data-view]")) {
     each.setAttribute("href", state.link({ v: each.dataset.view, hit: "" }));
-    if (each.tagName === "A") each.toggleAttribute("aria-current", each.dataset.view === now.v);
+    if (each.dataset.view === now.v) each.setAttribute("aria-current", "page");
+    else each.removeAttribute("aria-current");
   }
   fill(now);
   if (now.v === "protein") return showProtein(now);
@@ -343,7 +357,8 @@ byId("stop").addEventListener("click", () => running?.abort());
 byId("db").addEventListener("change", () => go({ db: byId("db").value, hit: "", id: "", color: "", v: state.read().v === "protein" ? "search" : state.read().v }));
 byId("home").addEventListener("click", (event) => {
   event.preventDefault();
-  go({ v: "search", q: "", hit: "", id: "", sort: "", n: "0", where: "", evalue: "" });
+  Object.assign(filled, { query: null, where: null, evalue: null });
+  go({ v: "search", q: "", hit: "", id: "", sort: "", n: "0", where: "", evalue: "" }) || show();
 });
 byId("key").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -7,7 +7,7 @@ import { HitTable } from "./hits.js";
 const NEIGHBOURS = 15;
 const ELSEWHERE = new Set(["id", "sequence", "vector", "description", "digest"]); // shown in a place of their own, or not at all
 
-export async function show(place, state, { link, go, signal, columns }) {
+export async function show(place, state, { link, go, signal }) {
   const waiting = h("p", { class: "waiting", role: "status" }, "loading…");
   place.replaceChildren(waiting);
   const found = await api.protein(state.db, state.id, { signal });
@@ -26,7 +26,7 @@ export async function show(place, state, { link, go, signal, columns }) {
   try {
     const answer = await api.search(state.db, { id: found.id, k: NEIGHBOURS, exclude_self: true }, { signal, waiting: (seconds, why) => (near.lastChild.textContent = why) });
     const at = {
-      db: state.db, link, query: { kind: "id", value: found.id }, length: found.sequence.length, opened: state.hit, sort: state.sort, columns,
+      db: state.db, link, query: { kind: "id", value: found.id }, length: found.sequence.length, opened: state.hit, sort: state.sort, columns: [],
       open: (hit) => go({ hit }), sorted: (sort) => go({ sort }, { replace: true }),
     };
     near.lastChild.replaceWith(answer.hits.length ? new HitTable(answer, at).element : h("p", { class: "dim" }, "No other protein here."));

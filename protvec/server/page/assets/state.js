@@ -1,6 +1,6 @@
 // What is shown is what the address says: after the #, so that sequences stay in the browser and out of logs.
 
-const DEFAULTS = { db: "", v: "search", q: "", k: "25", evalue: "", where: "", align: "1", self: "", n: "0", hit: "", sort: "", id: "", color: "" };
+const DEFAULTS = { db: "", v: "search", q: "", k: "25", evalue: "", where: "", align: "1", self: "", n: "0", hit: "", sort: "", id: "", color: "", cols: "" };
 
 export function read() {
   const given = new URLSearchParams(location.hash.slice(1));

@@ -29,14 +29,19 @@ def local_score(query: Chain, target: Chain, scoring: Scoring) -> float:
 
 
 def local_alignment(query: Chain, target: Chain, scoring: Scoring) -> Alignment:
-    """The best local alignment; of several equally good ones the one that ends first in the query.
+    """The local alignment of two proteins, with the score of the best one.
+
+    Without a temperature it is the best one; of several equally good ones the one that ends first in the query. With
+    one it has the pairs that are likely in view of all alignments: those that are in most of the good ones. Where the
+    best one is beyond doubt (it scores more than 500 times the temperature), or the proteins are so long that memory
+    would count (a product of the lengths above 4 million), the best one is what is given.
 
     Memory grows with the length of one protein, not with the product of both: blocks are gone through again, from
     the last to the first, to follow the way back.
     """
     scores = Scores(query, target, scoring)
     end = _forward(scores, keep=True)
-    start, steps = _back(scores, end)
+    start, steps = _likely(scores, end.score, scoring) or _back(scores, end)
     return Alignment.from_steps(query.sequence, target.sequence, score=end.score, start=start, steps=steps)
 
 
@@ -90,6 +95,27 @@ def _forward(scores: Scores, *, keep: bool = False) -> _End:
         if score > end.score:
             end = _End(score, start + row, column, tops)
     return end
+
+
+def _likely(scores: Scores, score: float, scoring: Scoring) -> tuple[tuple[int, int], str] | None:
+    """The first residues of the alignment of likely pairs, from 0, and its steps; None where the best one is asked."""
+    if not scoring.temperature or not score:
+        return None
+    from protvec.align.likely import CELLS, HIGHEST, likely_pairs
+
+    height, width = scores.shape
+    if height * width > CELLS or score > HIGHEST * scoring.temperature:
+        return None
+    pairs = likely_pairs(scores.rows(0, height), scoring.gap_open, scoring.gap_extend, scoring.temperature)
+    return ((int(pairs[0, 0]), int(pairs[0, 1])), _steps(pairs)) if len(pairs) else None
+
+
+def _steps(pairs: NDArray[np.int64]) -> str:
+    """A letter a column; residues that are left out on one diagonal are pairs too, as a gap of both says nothing."""
+    parts = ["M"]
+    for rows, columns in (np.diff(pairs, axis=0) - 1).tolist():
+        parts.append("M" * (rows + 1) if rows == columns else "I" * rows + "D" * columns + "M")
+    return "".join(parts)
 
 
 def _back(scores: Scores, end: _End) -> tuple[tuple[int, int], str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -36,6 +36,8 @@ class Scoring:
             ``gap_open + (n - 1) * gap_extend``; BLAST's "11, 1" is 12 and 1 here.
         gap_extend: What each further residue of it costs; not above ``gap_open``.
         cosine: Weight of the similarity, from 0: without it letters are all that counts.
+        temperature: Of the alignment that is shown, from 0. At 0 it is the best one; above, it has the pairs that are
+            likely where an alignment has the weight ``exp(score / temperature)``. Scores do not depend on it.
 
     Raises:
         QueryError: a value is out of its range.
@@ -47,13 +49,14 @@ class Scoring:
     gap_open: float = 7.0
     gap_extend: float = 1.0
     cosine: float = 1.0
+    temperature: float = 0.0
 
     def __post_init__(self) -> None:
         if self.enhance not in get_args(Enhancement):
             raise QueryError(
                 f"no enhancement is named {self.enhance!r}: choose one of {', '.join(get_args(Enhancement))}"
             )
-        values = {name: getattr(self, name) for name in ("offset", "blosum", "gap_open", "gap_extend", "cosine")}
+        values = {name: getattr(self, name) for name in ("offset", "blosum", "gap_open", "gap_extend", "cosine", "temperature")}
         for name, value in values.items():
             if not np.isfinite(value) or (name != "offset" and value < 0):
                 raise QueryError(
@@ -62,6 +65,11 @@ class Scoring:
         if self.gap_extend > self.gap_open:
             raise QueryError(f"gap_extend is {self.gap_extend}, more than gap_open, {self.gap_open}")
 
+    @property
+    def of_scores(self) -> Scoring:
+        """The same with no temperature: all that scores depend on."""
+        return replace(self, temperature=0.0)
+
 
 # Sequences alone: Smith-Waterman with BLOSUM62 and BLAST's gaps.
 CLASSICAL = Scoring(enhance="none", offset=0.0, blosum=1.0, gap_open=12.0, gap_extend=1.0, cosine=0.0)
@@ -69,7 +77,7 @@ CLASSICAL = Scoring(enhance="none", offset=0.0, blosum=1.0, gap_open=12.0, gap_e
 # By the beginning of a model's name. docs/alignment.md says where each comes from.
 _BY_MODEL = {
     # 13.5 is one over the deviation of the cosines of unrelated residues, whose mean is 0.
-    "near": Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5),
+    "near": Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5, temperature=4.0),
 }
 _OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0)
 

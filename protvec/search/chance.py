@@ -219,7 +219,7 @@ def of_alignments(view: Reader, query: Chain, how: Aligning, *, among: str | Non
         how: How hits are aligned.
         among: The condition that the searched proteins meet.
     """
-    prior = PRIORS.get(how.scoring, ANY_ALIGNMENT)
+    prior = PRIORS.get(how.scoring.of_scores, ANY_ALIGNMENT)
     sample = view.sample(_ALIGNED_UNKNOWN if prior is ANY_ALIGNMENT else ALIGNED)
     chains = view.of_version(("chains", sample.table.num_rows), lambda: _chains(view, sample))
     others = [chain for chain in chains if chain.sequence != query.sequence]

@@ -32,4 +32,5 @@ def answer(query: str, rows: list[dict[str, Any]], **facts: Any) -> Answer:
     """The hits of one query; rank is their place."""
     rows = [{"query": query, "rank": place, **row} for place, row in enumerate(rows, start=1)]
     about = {"length": 7, "header": "of a query", "gene": None, **facts}
-    return Answer.of(Hits(query, pa.Table.from_pylist(rows, SCHEMA), exactly(len(rows))), about, query)
+    schema = SCHEMA.append(pa.field("evalue", pa.float64())) if rows and "evalue" in rows[0] else SCHEMA
+    return Answer.of(Hits(query, pa.Table.from_pylist(rows, schema), exactly(len(rows))), about, query)

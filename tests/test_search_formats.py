@@ -172,6 +172,19 @@ def test_a_table_has_a_title_and_never_cuts_an_id() -> None:
     assert "\x1b" not in text
 
 
+def test_a_table_is_in_the_order_of_e_values_and_cuts_no_number() -> None:
+    columns = layout(["target", "score", "evalue", "description"], METADATA, [], sides=[SIGNIFICANCE])
+    found = [("itself", 1.0, 6.7e-38), ("short", 0.31, 1.4968), ("long", 0.30, 1.2282)]
+    hits = [{"target": t, "score": s, "length": 3, "evalue": e, "description": "some words"} for t, s, e in found]
+    for width in (20, 90):
+        lines = Pretty(columns, width=width).add(answer("q", hits)).decode().splitlines()
+        rows = [line.split()[:3] for line in lines if line.startswith(("itself", "short", "long"))]
+        assert rows == [["itself", "1.0000", "6.7e-38"], ["long", "0.3000", "1.2282"], ["short", "0.3100", "1.4968"]]
+    by_rank = layout(["rank", "target", "score", "evalue"], METADATA, [], sides=[SIGNIFICANCE])
+    text = Pretty(by_rank, width=90).add(answer("q", hits)).decode()
+    assert text.index("itself") < text.index("short") < text.index("long")
+
+
 # -- columns -----------------------------------------------------------------------------------------------------
 
 

@@ -64,6 +64,11 @@ def format_for(output: Path | None, *, terminal: bool) -> Format:
     return SUFFIXES.get(output.suffix.lower(), Format.tsv)
 
 
+# What a table never cuts beside numbers, and the least room for a text.
+_IDS = ("query", "target")
+_TEXT = 8
+
+
 class Writer:
     """Makes the bytes of one format. What is written depends on the answers alone, not on where a run stopped.
 
@@ -170,7 +175,7 @@ class Records(Json):
 
 
 class Pretty(Writer):
-    """A table for each query, for a person to read; ids and numbers are never cut."""
+    """A table for each query, for a person to read; ids and numbers are never cut, and E-values rise."""
 
     _NUMBERS = (
         "score",
@@ -215,28 +220,44 @@ class Pretty(Writer):
         from rich.table import Table
         from rich.text import Text
 
-        names, rows = self.layout.names, self.layout.rows(answer)
+        names, rows = self.layout.names, _by_evalue(self.layout.names, self.layout.rows(answer))
         query = answer.query  # in the title, and nowhere else where all rows are of it
         shown = [
             place for place, name in enumerate(names) if name != "query" or any(row[place] != query for row in rows)
         ]
         title = Text(f"{query}: {len(rows)} {self._noun}{'' if len(rows) == 1 else 's'}")
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        needed = 0
         for place in shown:
             right = names[place] in self._NUMBERS
-            # The last column gives way on a narrow terminal.
+            whole = right or names[place] in _IDS
+            width = max(len(names[place]), *(len(_short(row[place])) for row in rows)) if whole and rows else None
+            needed += (width or _TEXT) + 2
+            # Texts give way on a narrow terminal, the last by further lines.
             table.add_column(
                 Text(names[place]),
                 justify="right" if right else "left",
-                no_wrap=place != shown[-1],
+                min_width=width,
+                no_wrap=whole or place != shown[-1],
                 overflow="ellipsis",
             )
         for row in rows:
             table.add_row(*(Text(_short(row[place])) for place in shown))
         text = io.StringIO()
-        console = Console(file=text, width=self._width, force_terminal=self._colour, legacy_windows=False)
+        width = max(self._width, needed)
+        console = Console(file=text, width=width, force_terminal=self._colour, legacy_windows=False)
         console.print(table)
         return text.getvalue() + (_pictures(answer, self._width) if self._pairwise else "")
+
+
+def _by_evalue(names: list[str], rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Hits that were ranked by cosine, in the order of their E-values, which differs by the lengths of the proteins."""
+    if not {"evalue", "score"} <= set(names) or "rank" in names:
+        return rows
+    evalues, scores = ([row[names.index(name)] for row in rows] for name in ("evalue", "score"))
+    if None in evalues or None in scores or scores != sorted(scores, reverse=True):
+        return rows
+    return [rows[place] for place in sorted(range(len(rows)), key=evalues.__getitem__)]
 
 
 def _pictures(answer: Answer, width: int) -> str:
@@ -324,7 +345,11 @@ _FLAT = str.maketrans("\t\n\r", "   ")
 
 
 def _short(value: object) -> str:
-    return f"{value:.4f}" if isinstance(value, float) else _plain(value)
+    if not isinstance(value, float) or not math.isfinite(value):
+        return _plain(value)
+    if 0 < abs(value) < 0.001:
+        return f"{value:.1e}"  # such as an E-value
+    return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
 
 
 def _json(value: object) -> str:

@@ -149,7 +149,9 @@ def test_a_database_of_the_query_alone_has_a_prior(tmp_path: Path) -> None:
 
 
 def test_scores_of_the_models_have_priors() -> None:
-    assert {scoring_for(model).of_scores for model in ("near", "ankh-base")} <= PRIORS.keys()  # else fit one: docs/statistics.md
+    assert {
+        scoring_for(model).of_scores for model in ("near", "ankh-base")
+    } <= PRIORS.keys()  # else fit one: docs/statistics.md
 
 
 def test_other_scorings_have_e_values_too(db: Database) -> None:

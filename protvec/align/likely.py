@@ -2,8 +2,8 @@
 
 Every local alignment has the weight ``exp(score / temperature)``. The probability of a pair is the share that the
 alignments with it have of all weight, by the forward and backward sums of Durbin et al. 1998 (Biological Sequence
-Analysis, chapter 4; for local alignments Miyazawa 1995, doi:10.1093/protein/8.10.999). The alignment is the one with the
-greatest sum of probability less ``THRESHOLD`` over its pairs: maximum expected accuracy (Do et al. 2005,
+Analysis, chapter 4; for local alignments Miyazawa 1995, doi:10.1093/protein/8.10.999). The alignment is the one with
+the greatest sum of probability less ``THRESHOLD`` over its pairs: maximum expected accuracy (Do et al. 2005,
 doi:10.1101/gr.2821705). Importing this imports numba; the first call compiles.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -56,7 +56,7 @@ class Scoring:
             raise QueryError(
                 f"no enhancement is named {self.enhance!r}: choose one of {', '.join(get_args(Enhancement))}"
             )
-        values = {name: getattr(self, name) for name in ("offset", "blosum", "gap_open", "gap_extend", "cosine", "temperature")}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "enhance"}
         for name, value in values.items():
             if not np.isfinite(value) or (name != "offset" and value < 0):
                 raise QueryError(
@@ -77,9 +77,11 @@ CLASSICAL = Scoring(enhance="none", offset=0.0, blosum=1.0, gap_open=12.0, gap_e
 # By the beginning of a model's name. docs/alignment.md says where each comes from.
 _BY_MODEL = {
     # 13.5 is one over the deviation of the cosines of unrelated residues, whose mean is 0.
-    "near": Scoring(enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5, temperature=4.0),
+    "near": Scoring(
+        enhance="none", offset=1.5, blosum=1.0, gap_open=10.0, gap_extend=1.0, cosine=13.5, temperature=4.0
+    ),
 }
-_OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0)
+_OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_extend=1.0, temperature=2.5)
 
 
 def scoring_for(model: str) -> Scoring:

@@ -15,7 +15,7 @@ from protvec.errors import QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import BinaryIO
+    from typing import Any, BinaryIO
 
     import pyarrow as pa
 

@@ -216,7 +216,7 @@ def test_a_damaged_data_file_is_named(db, table, harm, refused, fasta):
     fault = f"{db}/{table}.lance: damaged: data/{file.name} {harm(file)}; `protvec check --db {db}` says what is lost"
     reading, looking, searching, adding, removing = commands(db, fasta)
     residues = ("get", "his1", "--residues", "-o", db.parent / "out.npy", "--db", db)
-    broken = [reading, looking, searching, adding] if table == "proteins" else [adding]
+    broken = [reading, looking, searching, adding] if table == "proteins" else [("info", "--db", db), adding]
     for words in [*broken, residues, removing]:
         assert refused(*words, noted=words == adding) == fault
 

@@ -26,6 +26,7 @@ from protvec.cli.app import run as cli
 from protvec.errors import DatabaseError, ModelUnavailableError
 from protvec.store import CODECS, Store, digest, protein_table
 from protvec.store.check import CheckResult, check, repair
+from protvec.store.check.fragments import Fragments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -232,6 +233,23 @@ def test_damaged_proteins_are_given_up_and_named(db: Path) -> None:
     assert lost == [finding.ids]
     data.write(store, data.numbered(10, 20))  # as an ingest of the same file would
     assert check(Store.open(db)).findings == []
+
+
+def test_residues_are_not_blamed_for_proteins_that_cannot_be_read_to_their_end(
+    db: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = Fragments._batches
+
+    def broken(self: Fragments, part: Any, columns: Any, *options: Any) -> Iterator[pa.RecordBatch]:
+        yield from batches(self, part, columns, *options)
+        if self.name == "proteins" and part.id == 1:
+            os.truncate(file_of(db, "proteins"), 100)
+            raise OSError("failed to fill whole buffer")
+
+    monkeypatch.setattr(Fragments, "_batches", broken)
+    result = check(Store.open(db), full=True)
+    assert [(finding.code, finding.table) for finding in result.findings] == [("file-damaged", "proteins")]
+    assert result.proteins == N + 1 - 10
 
 
 def test_of_two_rows_with_one_id_the_newer_is_kept_and_the_older_named(db: Path) -> None:

@@ -14,7 +14,7 @@ from protvec.store.places.table import MapTable
 from protvec.store.rows import Stored
 from protvec.store.schema import PROTEINS, RESIDUES
 from protvec.store.scoring import scoring_of
-from protvec.store.tables import read, read_keys
+from protvec.store.tables import count, read, read_keys
 from protvec.store.text import Texts
 from protvec.store.upkeep import sizes
 
@@ -192,7 +192,7 @@ class Reader(Texts):
             "sequences": pc.count_distinct(table["digest"]).as_py(),
             "residues": pc.sum(table["length"]).as_py() or 0,
             "residue_arrays": residue_handle.count_rows(),
-            "other_codecs": residue_handle.count_rows(f"codec != {quote(self.codec)}"),
+            "other_codecs": count(residue_handle, f"codec != {quote(self.codec)}"),
             "datasets": {row["dataset"] or "": row["count_all"] for row in sorted(groups, key=_dataset_name)},
             "bytes": {PROTEINS: sizes(handle), RESIDUES: sizes(residue_handle)},
             "versions": {PROTEINS: handle.version, RESIDUES: residue_handle.version},

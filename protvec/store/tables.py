@@ -12,7 +12,7 @@ import re
 import time
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from protvec.errors import DatabaseError, ProtvecError
+from protvec.errors import DatabaseError, DatabaseFormatError, ProtvecError
 from protvec.store import durable
 from protvec.store.damage import opening_failure, read_failure
 from protvec.store.filters import LANCE_ERRORS, brief, explain, in_lists
@@ -106,7 +106,7 @@ def commit(dataset: LanceDataset, change: Callable[[LanceDataset], T]) -> tuple[
             if isinstance(error, ProtvecError):  # the change itself found what it says
                 raise
             if not _is_conflict(error):
-                raise DatabaseError(f"{dataset.uri}: cannot be written: {failure(error)}") from error
+                raise _unwritten(dataset, error) from error
             last = error
             time.sleep(random.uniform(0.05, 0.2) * 2**attempt)  # noqa: S311 - not a secret
         else:
@@ -232,6 +232,22 @@ def stream(
         yield from dataset.scanner(filter=where, **options).to_batches()
     except LANCE_ERRORS as error:
         raise explain(error, dataset, user) from error
+
+
+def count(dataset: LanceDataset, where: str) -> int:
+    """How many rows meet a condition."""
+    try:
+        return int(dataset.count_rows(where))
+    except LANCE_ERRORS as error:
+        raise explain(error, dataset, None) from error
+
+
+def _unwritten(dataset: LanceDataset, error: Exception) -> DatabaseError:
+    """What to raise for an error of a commit, which may be that it met a damaged file."""
+    found = read_failure(dataset, error)
+    if isinstance(found, DatabaseFormatError):
+        return found
+    return DatabaseError(f"{dataset.uri}: cannot be written: {failure(error)}")
 
 
 def failure(error: Exception) -> str:

@@ -14,7 +14,7 @@ from protvec.store.digest import digest as digest_of
 from protvec.store.schema import PROTEINS, RESIDUES, matrix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -37,6 +37,13 @@ class Rows:
         self.digests.append(digest)
         self.lengths.append(length.to_numpy(zero_copy_only=False))
         self.places.append(np.arange(first, first + len(key)))
+
+    def leave_out(self, parts: Iterable[Part]) -> None:
+        """Forget the rows of fragments that turned out not to be readable to their end."""
+        parts = list(parts)
+        good = [not any(part.start <= places[0] < part.start + part.rows for part in parts) for places in self.places]
+        for columns in (self.keys, self.digests, self.lengths, self.places):
+            columns[:] = [each for each, keep in zip(list(columns), good, strict=True) if keep]
 
     def key(self) -> pa.ChunkedArray:
         """Ids of proteins; of residues, digests."""
@@ -83,6 +90,7 @@ def scan_proteins(fragments: Fragments, seen: Callable[[int], None]) -> tuple[Ro
         seen(batch.num_rows)
 
     fragments.scan(["id", "digest", "sequence", "length", "vector"], use)
+    rows.leave_out(part for part in fragments.parts if part.id in fragments.damaged)
     twice = repeated(rows.key())
     found = [
         _finding("duplicate-id", PROTEINS, "{} ids occur more than once", twice),
@@ -109,6 +117,7 @@ def scan_residues(fragments: Fragments, seen: Callable[[int], None]) -> tuple[Ro
         seen(batch.num_rows)
 
     fragments.scan(["digest", "length", "codec"], use)
+    rows.leave_out(part for part in fragments.parts if part.id in fragments.damaged)
     found = [
         _finding("duplicate-residues", RESIDUES, "{} digests occur more than once", repeated(rows.key())),
         _finding("bad-residues", RESIDUES, "{} arrays are in a codec that there is not", codecs),

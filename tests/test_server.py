@@ -327,7 +327,9 @@ def test_small_limits(plants: Path) -> None:
         assert running.get("/readyz").json()["databases"] == {"plants": "off"}
 
 
-def test_a_database_that_fails_is_503_and_tells_no_paths(running: Running, plants: Path) -> None:
+def test_a_database_that_fails_is_503_and_tells_no_paths(
+    running: Running, plants: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     served = running.app.state.service.database("plants")
 
     async def broken(id: str) -> None:
@@ -344,6 +346,10 @@ def test_a_database_that_fails_is_503_and_tells_no_paths(running: Running, plant
     assert str(plants) not in answer.text
     assert (bug.status_code, bug.json()["code"]) == (500, "internal")
     assert "division" not in bug.text
+    first, second = (each for each in caplog.records if each.levelname == "ERROR" and each.name == "protvec.server")
+    assert str(plants) in first.message  # what is not told is in the log, under the name that is told
+    assert (first.request_id, second.request_id) == (answer.json()["request_id"], bug.json()["request_id"])
+    assert second.exc_info is not None
 
 
 def test_cors_and_names_are_let_in_when_they_are_named(plants: Path) -> None:

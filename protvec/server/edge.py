@@ -72,7 +72,7 @@ class Edge:
             self._admit(scope, headers)
             await self._app(scope, _Body(receive, headers, self._settings), sent)
         except Exception as error:  # the last place: whatever it is, the client gets an answer
-            problem = problem_of(error, hide=self._hide)  # which logs it
+            problem = problem_of(error, hide=self._hide, request_id=scope["request_id"])  # which logs it
             if not sent.begun:
                 await answer(problem, request_id=scope["request_id"])(scope, receive, sent)
         finally:

@@ -68,13 +68,15 @@ def answer(problem: Problem, *, request_id: str | None = None) -> Response:
     return JSONResponse(content, problem.status_code, problem.headers, media_type=MEDIA_TYPE)
 
 
-def problem_of(error: Exception, *, hide: Mapping[str, str]) -> Problem:
+def problem_of(error: Exception, *, hide: Mapping[str, str], request_id: str | None = None) -> Problem:
     """What is told of an error.
 
     Args:
         error: Any.
         hide: What stands in messages in place of the paths of databases.
+        request_id: Of the request that it is the answer to, for the log.
     """
+    known = {"request_id": request_id}
     if isinstance(error, Problem):
         return error
     if isinstance(error, ProteinNotFoundError):
@@ -83,11 +85,11 @@ def problem_of(error: Exception, *, hide: Mapping[str, str]) -> Problem:
         return Problem(422, _code(error), hidden(str(error), hide))
     for kind, (code, detail) in _UNAVAILABLE.items():
         if isinstance(error, kind):
-            _LOG.error("%s", error)
+            _LOG.error("%s", error, extra=known)
             return Problem(503, code, detail, retry_after=_RETRY_SECONDS)
     if isinstance(error, HTTPException):
         return _of_http(error)
-    _LOG.error("an error that nobody expected", exc_info=error)
+    _LOG.error("an error that nobody expected", exc_info=error, extra=known)
     return Problem(500, "internal", "the server failed; its log says more")
 
 
@@ -102,7 +104,8 @@ def install(app: FastAPI, hide: Mapping[str, str]) -> None:
     """Have an application answer errors so."""
 
     async def failed(request: Request, error: Exception) -> Response:
-        return answer(problem_of(error, hide=hide), request_id=request.scope.get("request_id"))
+        request_id = request.scope.get("request_id")
+        return answer(problem_of(error, hide=hide, request_id=request_id), request_id=request_id)
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

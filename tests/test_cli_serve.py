@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
+import uvicorn
 from proteins import CALMODULIN, HISTONE
 
 import protvec
@@ -109,6 +110,50 @@ def test_a_server_from_its_start_to_its_end(plants: Path, keys: Path) -> None:
     assert line["request_id"]
     assert not [line for line in server.log if line["level"] == "ERROR"]
     assert SECRET not in json.dumps(server.log)
+
+
+def test_heads_that_are_too_long_or_too_slow(plants: Path) -> None:
+    with Process("--db", f"plants={plants}", "--no-model") as server:
+        port = int(server.url.rpartition(":")[2])
+        long = b"X-Long: " + b"a" * (200 << 10)
+        many = b"".join(b"X-%d: %b\r\n" % (n, b"a" * 1000) for n in range(200))
+        for head in (long, many):
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+                client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + head)
+                assert client.recv(1000).startswith(b"HTTP/1.1 400 ")
+        with httpx.Client(base_url=server.url, timeout=60) as http:  # one connection
+            for _ in range(300):  # whose heads are not counted together
+                assert http.get("/healthz", headers={"X-Long": "a" * 1000}).status_code == 200
+            assert http.post("/nowhere", content=b"a" * 300_000).status_code == 404  # and a body is no head
+
+
+def test_a_slow_head_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    import asyncio
+
+    from protvec.server import heads
+
+    monkeypatch.setattr(heads, "SECONDS", 0.1)
+
+    async def answer(scope: object, receive: object, send: object) -> None:
+        raise AssertionError
+
+    async def ask() -> bytes:
+        config = uvicorn.Config(answer, http=heads.LimitedHeads, log_config=None, lifespan="off", port=0)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTT")
+        await writer.drain()
+        rest = await asyncio.wait_for(reader.read(), 30)
+        writer.close()
+        server.should_exit = True
+        await running
+        return rest
+
+    assert asyncio.run(ask()) == b""
 
 
 def test_several_processes_share_jobs_and_counts(plants: Path, tmp_path: Path) -> None:

@@ -360,6 +360,16 @@ def test_cors_and_names_are_let_in_when_they_are_named(plants: Path) -> None:
         assert answer.headers["access-control-allow-origin"] == FOREIGN["Origin"]
         asks = FOREIGN | {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
         assert running.request("OPTIONS", SEARCH, headers=asks).status_code == 200
+        missing = running.get(f"{DB}/proteins/nobody", headers=FOREIGN)
+        assert (missing.status_code, missing.headers["access-control-allow-origin"]) == (404, FOREIGN["Origin"])
+        elsewhere = running.get(
+            "/healthz", headers=FOREIGN | {"Host": "evil.example"}
+        )  # refused by the outermost layer
+        assert (elsewhere.status_code, elsewhere.headers["access-control-allow-origin"]) == (421, FOREIGN["Origin"])
+        assert (
+            "access-control-allow-origin"
+            not in running.get("/healthz", headers={"Origin": "https://x.example"}).headers
+        )
         for host, status in (("proteins.example", 200), ("proteins.example:80", 200), ("evil.example", 421)):
             assert running.get("/healthz", headers={"Host": host}).status_code == status
 

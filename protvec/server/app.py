@@ -70,7 +70,8 @@ def build(settings: ServerSettings) -> FastAPI:
         app.include_router(part.router())
     if settings.page:
         app.include_router(page.router())
-    if settings.cors:
+    app.add_middleware(Edge, settings=settings, metrics=metrics, hide=service.hidden)
+    if settings.cors:  # outside of the other, so that a page can read what that refuses
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors),
@@ -78,5 +79,4 @@ def build(settings: ServerSettings) -> FastAPI:
             allow_headers=["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Request-ID", "Retry-After", "Location", "ETag"],
         )
-    app.add_middleware(Edge, settings=settings, metrics=metrics, hide=service.hidden)
     return app

@@ -92,9 +92,12 @@ def run(
     import uvicorn
     from uvicorn.supervisors import Multiprocess
 
+    from protvec.server.heads import LimitedHeads
+
     config = uvicorn.Config(
         partial(application, settings, level),
         factory=True,
+        http=LimitedHeads,
         log_config=log_config(level),
         access_log=False,
         server_header=False,
@@ -102,7 +105,6 @@ def run(
         forwarded_allow_ips=list(proxies),
         timeout_graceful_shutdown=_GRACE_SECONDS,
         timeout_keep_alive=30,
-        h11_max_incomplete_event_size=64 << 10,
         workers=processes,
     )
     start_logging(level)

@@ -461,6 +461,7 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     report = json.loads(capsys.readouterr().out)
     assert report == json.loads((tmp_path / "report.json").read_text())
     assert (report["committed"], report["requested"], len(report["skipped"])) == ([0, 1], 14, 1)
+    assert (report["engine"], report["precision"]) == ("openvino", protvec.open(db).store.precision)
     ours, local = protvec.open(db), protvec.open(tmp_path / "local")
     for id in ["h3", *(f"p{i}" for i in range(12))]:
         np.testing.assert_array_equal(ours.get(id).vector, local.get(id).vector)

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from protvec.cluster.embedding import engine_of
 from protvec.cluster.records import ShardCommits
 from protvec.errors import DatabaseError, IngestInterrupted, ShardError, SpaceMismatchError
 from protvec.ingest import Observer, Report
@@ -238,6 +239,7 @@ class _Committer:
         if self._store.precision != precision:
             self._notify(f"the database's vectors were made in {self._store.precision}, these are in {precision}")
         self._report.precision = entry.precision = precision
+        self._report.engine = entry.engine = engine_of(self._shards)
 
     def _claim(self, number: int) -> str:
         """What stands for a shard among the things that are claimed."""

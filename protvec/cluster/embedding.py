@@ -58,10 +58,18 @@ def embed_shard(
 
 def precision_of(shards: Shards) -> str | None:
     """The arithmetic that the shards are embedded in; None where it was left to the first worker, which is to come."""
-    if shards.manifest.precision is not None:
-        return shards.manifest.precision
+    return shards.manifest.precision or _first(shards).get("precision")
+
+
+def engine_of(shards: Shards) -> str | None:
+    """What the first worker ran the model with; None where there has been none, or it did not say."""
+    return _first(shards).get("engine")
+
+
+def _first(shards: Shards) -> dict[str, str]:
+    """What the first worker has said of how it embeds."""
     word = noted(shards.location.join(ARITHMETIC))
-    return None if word is None else str(json.loads(word)["precision"])
+    return {} if word is None else dict(json.loads(word))
 
 
 def encoder_for(shards: Shards, settings: Settings) -> Encoder:

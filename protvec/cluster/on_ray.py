@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import warnings
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protvec.cluster.committing import commit
@@ -46,16 +49,23 @@ def connect(address: str) -> ModuleType:
     except ImportError as error:
         raise EngineError("this needs the package ray: pip install 'protvec[ray]'") from error
     quietly: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if not ray.is_initialized():
-        try:
-            ray.init(address=address, **quietly)
-        except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
-            if address != "auto" or not isinstance(error, ConnectionError):
-                words = " ".join(str(error).split())[:200]
-                raise EngineError(f"no Ray cluster answers at {address}: {words}") from error
-            ray.init(include_dashboard=False, **quietly)
+    with warnings.catch_warnings():
+        # A cluster of this machine is started by forks that execute at once: lance warns of those that go on.
+        warnings.filterwarnings("ignore", message="lance is not fork-safe")
+        if not ray.is_initialized():
+            _connect(ray, address, quietly)
     loaded: ModuleType = ray
     return loaded
+
+
+def _connect(ray: ModuleType, address: str, quietly: dict[str, Any]) -> None:
+    try:
+        ray.init(address=address, **quietly)
+    except (ConnectionError, TimeoutError, ValueError, RuntimeError) as error:
+        if address != "auto" or not isinstance(error, ConnectionError):
+            words = " ".join(str(error).split())[:200]
+            raise EngineError(f"no Ray cluster answers at {address}: {words}") from error
+        ray.init(include_dashboard=False, **quietly)
 
 
 def ingest_on_ray(
@@ -130,6 +140,9 @@ def _embedded(
             command="ingest",
         )
     remove(where)
+    if where.is_local:
+        with suppress(OSError):  # another work may be under way there
+            Path(where.parent.path).rmdir()
     return report
 
 

@@ -213,6 +213,22 @@ def test_a_snapshot_keeps_nothing_new(db: Database) -> None:
         protvec.open(db.path, at="now").map("pca")
 
 
+def test_a_complete_map_is_drawn_where_nothing_can_be_written(db: Database) -> None:
+    db.map("pca")
+    db.snapshot("now")
+    at = protvec.open(db.path, at="now")
+    assert len(at.map()) == 80
+    with pytest.raises(DatabaseError, match="only reads"):
+        at.map(again=True)
+
+
+def test_a_column_of_the_user_may_be_called_x(db: Database) -> None:
+    db.annotate({"id": ["F0_000", "F0_001"], "x": [7, 8]})
+    rows = db.map("pca", color="x").to_arrow()
+    assert rows.column_names == ["id", "x", "y", "placed", "description", "gene", "x_"]
+    assert rows["x_"].to_pylist()[:3] == [7, 8, None]
+
+
 def test_merging_takes_no_map_along(db: Database, tmp_path: Path) -> None:
     db.map("pca")
     merged = protvec.merge([db.path], tmp_path / "merged")
@@ -247,6 +263,7 @@ def test_again_takes_the_place_of_a_damaged_map(db: Database, store: Store) -> N
     [
         (lambda db: db.map("tsne"), QueryError, "choose auto, umap, pca"),
         (lambda db: db.map("pca", color="colour"), FilterError, "colour"),
+        (lambda db: db.map("pca", color="vector"), QueryError, "another column"),
     ],
 )
 def test_what_cannot_be_is_said(db: Database, call, error: type[Exception], says: str) -> None:

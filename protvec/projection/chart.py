@@ -52,7 +52,8 @@ class Chart:
         columns = {"id": pa.array(self.ids, pa.string()), "x": self.coordinates[:, 0], "y": self.coordinates[:, 1]}
         rows = pa.table({**columns, "placed": pa.array(self.placed)})
         for name in self.metadata.column_names:
-            rows = rows.append_column(self.metadata.schema.field(name), self.metadata[name])
+            free = name if name not in rows.column_names else f"{name}_"  # a user's own may be called x
+            rows = rows.append_column(free, self.metadata[name])
         return rows
 
     def to_dict(self) -> dict[str, Any]:

@@ -39,19 +39,40 @@ def make_chart(
     """The map of a database: see ``Database.map``."""
     if method not in METHODS:
         raise QueryError(f"no method {method!r}: choose {', '.join(METHODS)}")
-    if keep:
-        store.check_writable()
     still = store.pinned()
     if color is not None:
-        still.get([], columns=[color])  # a mistyped column is said before anything takes long
+        _check_color(still, color)
     say = notify or (lambda _: None)
     old = None if again else still.places()
     if old is not None and method not in ("auto", old.record.method):
         old = None
-    places = _extended(still, old, say) if old is not None else _made(still, method, say)
-    if keep and places is not old:
+    lacking = set() if old is None else _lacking(still, old)
+    if old is not None and not lacking:
+        return chart_of(still, old, color)
+    if keep:
+        store.check_writable()  # before it takes long
+    places = _made(still, method, say) if old is None else _extended(still, old, lacking, say)
+    if keep:
         store.set_places(places)
     return chart_of(still, places, color)
+
+
+def _check_color(store: Store, column: str) -> None:
+    """Refuse a column that is not there, or has no values that points could share, before anything takes long.
+
+    Raises:
+        FilterError: There is no such column.
+        QueryError: It is that of the vectors.
+    """
+    store.get([], columns=[column])
+    if column == "vector":
+        raise QueryError("the vectors are what the map is made of: colour it by another column")
+
+
+def _lacking(store: Store, places: Places) -> set[str]:
+    """The sequences that have no place."""
+    there = {digest for batch in store.iter_proteins(columns=["digest"]) for digest in batch["digest"].to_pylist()}
+    return there - set(places.digests)
 
 
 def _made(store: Store, method: str, say: Callable[[str], None]) -> Places:
@@ -91,15 +112,10 @@ def _chosen(method: str, number: int, say: Callable[[str], None]) -> str:
     return "umap"
 
 
-def _extended(store: Store, old: Places, say: Callable[[str], None]) -> Places:
-    """The map as it is where every sequence has its place, else with a place for those that came later."""
-    known = set(old.digests)
-    lacking = {digest for batch in store.iter_proteins(columns=["digest"]) for digest in batch["digest"].to_pylist()}
-    lacking -= known
-    if not lacking:
-        return old
+def _extended(store: Store, old: Places, lacking: set[str], say: Callable[[str], None]) -> Places:
+    """The map with a place for the sequences that came later."""
     distinct = store.distinct_vectors()
-    on_map = np.array([digest in known and digest not in lacking for digest in distinct.digests])
+    on_map = np.array([digest not in lacking for digest in distinct.digests])
     made = on_map.sum() - old.placed.sum()
     if not on_map.any() or len(lacking) + old.placed.sum() > _MOST_PLACED * made:
         say(f"{len(lacking):,} sequences have no place on the map: it is made again")

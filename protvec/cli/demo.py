@@ -50,4 +50,4 @@ def _show(database: Database, id: str, expectation: str) -> None:
     from protvec.cli.sink import show
 
     note(f"\n$ protvec search --id {id} -k 5 --exclude-self\n{expectation}\n")
-    show(database.search_id(id, k=5, exclude_self=True), ["target", "score", "length", "description"])
+    show(database.search_id(id, k=5, exclude_self=True), ["target", "score", "evalue", "length", "description"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.cli import console
 from protvec.cli.console import duration, plural
+from protvec.cli.fields import BY_VECTOR
 from protvec.cli.formats import HEADERS, TEXTS, Batches, Format, Pretty, Records, convert, format_for
 from protvec.cli.layout import Answer, check_m8, layout
 from protvec.cli.partial import Partial, Progress
@@ -200,7 +201,8 @@ class Sink:
 
 def show(hits: Hits, columns: Sequence[str]) -> None:
     """A table of the hits of one query, on standard output."""
-    chosen = layout(columns, hits.to_arrow().column_names, [])
+    found = hits.to_arrow().column_names
+    chosen = layout(columns, found, [], sides=BY_VECTOR if "evalue" in found else ())
     answer = Answer.of(hits)
     Sink(format=Format.table, columns=columns, header=None, output=None, force=False).write(
         lambda _: iter([answer]), chosen, search={}, types={}, total=1

@@ -160,7 +160,7 @@ class Protvec(Engine):
     def __init__(self, vectors: NDArray[np.float32], directory: Path) -> None:
         from protvec import Database
         from protvec.space import Space
-        from protvec.store import Store, protein_table
+        from protvec.store import Store, digest, protein_table
 
         space = Space("synthetic", "lab/synthetic", "0" * 40, "0" * 64, vectors.shape[1])
         store = Store.create(directory / "db", space, codec="none")
@@ -169,7 +169,7 @@ class Protvec(Engine):
             rows = [
                 {
                     "id": f"P{i:08d}",
-                    "digest": f"SQ.{i:032d}",
+                    "digest": digest(f"{i}"),  # samples are taken by it
                     "sequence": "MKV",
                     "description": f"protein {i}",
                     "taxid": i % SHARES_OF,

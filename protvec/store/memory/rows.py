@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from protvec.store.scoring.compared import Compared
 
 _BATCH_ROWS = 4096
+# What lance reads ahead: by itself gigabytes, where vectors come faster than they are rounded.
+_AHEAD = {"io_buffer_size": 64 << 20, "batch_readahead": 2, "fragment_readahead": 1}
 # Removed rows stay in memory until they are this share of it.
 _MOST_REMOVED = 0.25
 
@@ -230,7 +232,7 @@ def _with_fragments(rows: Rows, handle: LanceDataset, fragments: list[LanceFragm
                 else:
                     codes = coding.empty(matrix, inverse[here]).longer(stop) if codes is None else codes
                     codes.fill(here, matrix, inverse[here])
-                ids.append(batch["id"])
+                ids.append(pa.concat_arrays([rows.ids[:0], batch["id"]]))  # a copy: lance's share memory with vectors
                 at = here.stop
     except LANCE_ERRORS as error:
         raise explain(error, handle, None) from error
@@ -265,7 +267,12 @@ def fragment_key(fragment: LanceFragment, handle: LanceDataset, columns: Collect
 
 def _read(handle: LanceDataset, fragments: list[LanceFragment], columns: list[str]) -> LanceScanner:
     return handle.scanner(
-        fragments=fragments, columns=columns, with_row_address=True, batch_size=_BATCH_ROWS, scan_in_order=True
+        fragments=fragments,
+        columns=columns,
+        with_row_address=True,
+        batch_size=_BATCH_ROWS,
+        scan_in_order=True,
+        **_AHEAD,
     )
 
 

@@ -57,11 +57,15 @@ def test_a_peer_that_is_missing_is_said(
     assert "hnswlib: not installed (pip install faiss-cpu hnswlib)" in capsys.readouterr().out
 
 
-def test_sequences_of_a_blast_database(tmp_path: Path) -> None:
+def test_sequences_of_a_blast_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_bench_vectors, "_EVERY", 1)
     first, second = b"\x0c\x0a\x13" * 20, b"\x0c\x01\x16" * 30  # MKV…, MAY…
     file = tmp_path / "db.psq"
     file.write_bytes(b"\0".join([b"", first, second, first, b"\x0c\x0a", b""]))
     assert _bench_vectors.swissprot(file, tmp_path, 10) == ["MKV" * 20, "MAY" * 30]
+    assert _bench_vectors.swissprot(file, tmp_path, 10, 70) == ["MKV" * 20]
+    monkeypatch.setattr(_bench_vectors, "_EVERY", 2)
+    assert _bench_vectors.swissprot(file, tmp_path, 10) == ["MKV" * 20]
 
 
 def test_made_up_vectors_are_near_one_another() -> None:

@@ -442,3 +442,15 @@ def test_what_another_database_has_can_be_taken_over(store: Store, tmp_path: Pat
     table = protein_table(rows, np.stack([vectors[key] for key in keys]))
     into.write(table, (), segments=store.segment_means(keys))
     assert column(into) == column(store)
+
+
+def test_searches_one_after_another_keep_what_they_have_read(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = hits_of(store, "P031")
+    for _ in range(5):  # the columns of hits are in memory after some
+        again = hits_of(store, "P031")
+        assert again.ids == first.ids
+        assert again.to_arrow().equals(first.to_arrow())
+    monkeypatch.setattr("protvec.store.memory.segments._read", None)  # nothing is read again
+    monkeypatch.setattr("protvec.store.memory.rows._read", None)
+    monkeypatch.setattr("protvec.store.searching.scanned", None)
+    assert hits_of(store, "P031").ids == first.ids

@@ -23,6 +23,7 @@ from protvec.statistics import (
     fit_many,
     log_chosen,
     log_p,
+    segment_prior,
 )
 from protvec.store import matrix_of
 
@@ -186,7 +187,7 @@ def of_vectors(
     prior = cosine_prior(kind, projected.shape[1])
     lengths = sample.table["length"].to_numpy()
     nulls = fit_many(_unlike(cosines), lengths, query_lengths=[200] * len(projected), prior=prior)
-    segments = None if cut is None else _of_segments(view, cut, lengths, prior)
+    segments = None if cut is None else _of_segments(view, cut, lengths, segment_prior(kind, projected.shape[1]))
     return Chance(nulls, _sequences(view, among), "cosines", segments)
 
 
@@ -195,10 +196,10 @@ def _of_segments(view: Reader, cut: Cut, lengths: NDArray[np.int64], prior: Prio
     rule = view.segment_rule
     assert rule is not None
     vectors = view.of_version("segments of the sample", lambda: _segments(view))
-    products = (cut.vectors.astype(np.float64) @ vectors.T).astype(np.float32)
     firsts = np.cumsum(cut.counts) - cut.counts
     turn = firsts[:, None] + np.arange(len(vectors)) % cut.counts[:, None]
-    cosines = np.take_along_axis(products, turn, axis=0)
+    # Rounded, as the last digits of a sum depend on how it is taken.
+    cosines = np.array([np.einsum("ij,ij->i", cut.vectors[row], vectors) for row in turn]).astype(np.float32)
     nulls = fit_many(
         _unlike(cosines, _ITSELF_ROUNDED), rule.within(lengths), query_lengths=[200] * len(cut.counts), prior=prior
     )

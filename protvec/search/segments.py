@@ -49,7 +49,8 @@ def with_segments(found: Found, near: FoundSegments, *, k: int) -> Found:
 
     none = pa.array(np.full(found.table.num_rows, -1, np.int32))
     whole = found.table.append_column("segment", none).append_column("piece", none)
-    table = pa.concat_tables([whole.select(near.table.column_names), near.table])
+    names = near.table.column_names  # from memory and from the disk they differ in what may be null
+    table = pa.concat_tables([pa.table({name: each[name] for name in names}) for each in (whole, near.table)])
     queries = len(found.counts)
     query = np.concatenate([np.repeat(np.arange(queries), each.counts) for each in (found, near)])
     ids = table["id"].combine_chunks().dictionary_encode()

@@ -12,7 +12,7 @@ from protvec.statistics.law import GUMBEL, Law, Tail
 from protvec.statistics.null import Null, fit_many, log_p
 from protvec.statistics.prior import Prior, log_length
 from protvec.statistics.selection import log_chosen
-from protvec.statistics.shipped import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher
+from protvec.statistics.shipped import ANY_ALIGNMENT, COSINE_ALIGNMENT, Z_ALIGNMENT, cosine_prior, fisher, segment_prior
 
 __all__ = [
     "ANY_ALIGNMENT",
@@ -31,4 +31,5 @@ __all__ = [
     "log_chosen",
     "log_length",
     "log_p",
+    "segment_prior",
 ]

@@ -60,10 +60,12 @@ def check_memory(search_memory: int | None) -> None:
         raise QueryError(f"the memory for searches is {search_memory:,} bytes: it must be at least 0")
 
 
-def _memory_of(handle: LanceDataset, rule: Rule, dimension: int) -> tuple[int, int]:
-    """Bytes that the vectors of a version take in memory, and its segments."""
+def _memory_of(handle: LanceDataset, rule: Rule, dimension: int) -> tuple[int, int, int]:
+    """Bytes that the vectors of a version take in memory, and their codes alone, and its segments."""
     counts = np.maximum(rule.counts(read(handle, columns=["length"])["length"].to_numpy().astype(np.int64)), 1)
-    return bytes_needed(len(counts), dimension), segment_bytes(int(counts.sum()), len(counts), dimension)
+    proteins = len(counts)
+    segments = segment_bytes(int(counts.sum()), proteins, dimension)
+    return bytes_needed(proteins, dimension), bytes_coded(proteins, dimension), segments
 
 
 class Searching(ProteinReader):
@@ -82,8 +84,6 @@ class Searching(ProteinReader):
         self.search_memory = SEARCH_MEMORY
         self._memory: dict[str, tuple[Cache, Columns]] = {}  # by the column that is compared
         self._passing = Passing()
-        # What is known of a version and a column: the record of its index, the proteins, the columns that there are.
-        self._known: tuple[tuple[int, str], _About] = ((-1, ""), (None, 0, frozenset()))
         self._transforms = Transforms(location)
         self._segments = SegmentCache()
 
@@ -99,7 +99,7 @@ class Searching(ProteinReader):
     @property
     def scoring(self) -> Scoring:
         """The search space of this database as it is now."""
-        return scoring_of(self._current()[0].schema)
+        return scoring_of(self._schema_of(self._current()[0]))
 
     def transform(self, key: str) -> Transform:
         """What makes search vectors, by the ``key`` of a ``Scoring``.
@@ -227,9 +227,8 @@ class Searching(ProteinReader):
             return "no segments are kept: protvec calibrate --segments makes them"
         if scoring.segments_key is None:
             return "segments are compared in a fitted search space alone"
-        vectors, segments = self.of_version("bytes", lambda: _memory_of(handle, rule, self.space.dimension))
-        coded = bytes_coded(int(handle.count_rows()), self.space.dimension)
-        needed = segments + (vectors if vectors <= self.search_memory else coded)
+        sizes = self.of_version("bytes", lambda: _memory_of(handle, rule, self.space.dimension))
+        needed = sizes[2] + (sizes[0] if sizes[0] <= self.search_memory else sizes[1])
         if needed > self.search_memory:
             return f"segments left out: with them searches need {in_words(needed)} of memory (--search-memory)"
         return None
@@ -318,20 +317,20 @@ class Searching(ProteinReader):
 
     def _in_memory(self, compared: Compared) -> tuple[Cache, Columns]:
         """What is in memory; that of search spaces that were before is let go."""
-        kept = self._memory
+        kept = self._memory  # shared with views of one call, see ``still``
         if compared.column not in kept:
-            kept = {name: each for name, each in kept.items() if "vector" in (name, compared.column)}
-            self._memory = kept = kept | {compared.column: (Cache(), Columns())}
-        return kept[compared.column]
+            for name in list(kept):
+                if name not in ("vector", compared.column):
+                    kept.pop(name, None)
+        return kept.setdefault(compared.column, (Cache(), Columns()))
 
     def _about(self, handle: LanceDataset, column: str) -> _About:
         """How to search the index of a column, if there is one; proteins; columns. Asked once for each version."""
-        of, about = self._known
-        if of != (handle.version, column):
-            names = frozenset(plain_names(self._schema_of(handle)))
-            about = usable(handle, column), int(handle.count_rows()), names
-            self._known = (int(handle.version), column), about
-        return about
+        names = frozenset(plain_names(self._schema_of(handle)))
+        made: _About = self._made.get(
+            int(handle.version), ("about", column), lambda: (usable(handle, column), int(handle.count_rows()), names)
+        )
+        return made
 
     def _indexed(self, asked: Asked, record: Record) -> Found:
         import pyarrow as pa

@@ -117,8 +117,10 @@ class View:
 
     def still(self) -> Self:
         """As ``pinned``, but of the version that was last seen: it costs nothing, and is for reads of one call."""
+        handles = self._current()
+        self._schema_of(handles[0])  # known to the view, too
         view = copy.copy(self)
-        view._proteins, view._residues = self._current()  # noqa: SLF001 - another of this class
+        view._proteins, view._residues = handles  # noqa: SLF001 - another of this class
         view._seconds = math.inf  # noqa: SLF001
         return view
 

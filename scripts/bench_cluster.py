@@ -174,6 +174,7 @@ class _Bench:
         more = large["records"] - small["records"]
         return {
             "records_per_second": large["records"] / large["seconds"],
+            "cpu_seconds_per_million": large["cpu"] / large["records"] * 1e6,
             "bytes_a_record": (large["peak"] - small["peak"]) / more,
             "peak": large["peak"],
         }
@@ -280,23 +281,23 @@ def _cut(folder: str, count: int, length: int, shards: int) -> Any:  # noqa: ANN
     fasta = _random_fasta(Path(f"{folder}.fa"), count, length)
     space = Space("noise", "none", None, "ab" * 32, DIMENSION)
     forget_peak_memory()
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     with open_sources([fasta]) as sources:
         made = cluster.cut(sources, folder, shards=shards, space=space, codec="int8", options=Options())
-    return made, time.monotonic() - began
+    return made, time.monotonic() - began, time.process_time() - cpu
 
 
 def cut_records(folder: str, count: int) -> dict[str, Any]:
     """Cut records of a tenth of a protein's length."""
-    _, seconds = _cut(folder, count, 40, 64)
-    return {"records": count, "seconds": seconds, "peak": peak_memory()}
+    _, seconds, cpu = _cut(folder, count, 40, 64)
+    return {"records": count, "seconds": seconds, "cpu": cpu, "peak": peak_memory()}
 
 
 def make_shards(folder: str, count: int) -> None:
     """Four shards of noise."""
     from protvec import cluster
 
-    made, _ = _cut(folder, count, 400, 4)
+    made, _, _ = _cut(folder, count, 400, 4)
     for number in range(made.count):
         cluster.embed_shard(made, number, _Noise)
 
@@ -309,14 +310,15 @@ def commit_shards(folder: str, db: str) -> dict[str, Any]:
     shards = cluster.Shards.open(folder)
     store = Store.create(db, shards.manifest.space)
     forget_peak_memory()
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     report = cluster.commit(shards, store)
-    seconds = time.monotonic() - began
+    seconds, cpu = time.monotonic() - began, time.process_time() - cpu
     size = sum(each.stat().st_size for each in Path(db).rglob("*") if each.is_file())
     return {
         "proteins": report.added,
         "bytes": size,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "bytes_per_second": size / seconds,
         "proteins_per_second": report.added / seconds,
         "peak": peak_memory(),

@@ -51,8 +51,8 @@ def cut(
 ) -> Shards:
     """Read FASTA files and leave a directory of shards. Done again with the same input, it changes nothing.
 
-    Memory: some 500 bytes a record, as an ingest of the same files takes, and nothing that grows with the sequences,
-    which wait in a temporary file.
+    Memory: about 1 kB a record, most of it as an ingest of the same files takes it, and nothing that grows with the
+    lengths of the sequences, which wait in a temporary file.
 
     Args:
         files: The inputs.

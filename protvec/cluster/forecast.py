@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Lengths of proteins spread so much: (standard deviation / mean)² of the proteins of Arabidopsis' chromosome 1 is 0.58.
 SPREAD = 0.58
 HEADER_BYTES = 80  # of a header line, about
-COMMIT_BYTES_PER_SECOND = 60e6  # of one committer: docs/cluster.md
-RECORD_BYTES = 700  # of memory for each record while files are cut: docs/cluster.md
+COMMIT_BYTES_PER_SECOND = 85e6  # of one committer, on a busy machine: docs/cluster.md
+RECORD_BYTES = 1_000  # of memory for each record while files are cut: docs/cluster.md
 SHARD_SECONDS = 3_600.0  # that a shard should take: what a task may lose in a queue, and how even the end is
 WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}  # of a parameter
 WORKING_BYTES = 1 << 30  # of a worker, beside the weights

@@ -74,7 +74,7 @@ class Looker:
     errors: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.page.set_default_timeout(20_000)
+        self.page.set_default_timeout(60_000)  # the first alignment of a process compiles its loops
         self.page.add_init_script(_LISTEN)
         self.page.on("console", self._console)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))

@@ -145,7 +145,9 @@ def test_an_id_finds_hits_and_a_wrong_one_is_said_where_it_was_typed(look: Looke
 
     ask(page, "his9")
     page.wait_for_selector("[data-field=query] .problem button")
-    assert "no protein 'his9'" in page.locator("[data-field=query] .problem").inner_text()
+    said = page.locator("[data-field=query] .problem").inner_text()
+    assert "no protein 'his9'; near:" in said
+    assert said.count("his1") == 1
     assert page.locator("#query").get_attribute("aria-invalid") == "true"
     page.click("[data-field=query] .problem button")  # what is near
     page.wait_for_selector("tr.hit")

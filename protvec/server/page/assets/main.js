@@ -113,7 +113,8 @@ function reading() {
 
 function complain(name, message, near = []) {
   const place = (field(name) || field("query")).querySelector(".problem");
-  place.replaceChildren(message, ...near.slice(0, 5).map((id) => h("button", { type: "button", class: "plain", onclick: () => submit(id) }, id)));
+  const said = near.length ? `${message.split("; near:")[0]}; near:` : message; // what is near can be clicked on
+  place.replaceChildren(said, ...near.slice(0, 5).map((id) => h("button", { type: "button", class: "plain", onclick: () => submit(id) }, id)));
   const input = place.parentElement.querySelector("input, textarea");
   input.setAttribute("aria-invalid", "true");
 }

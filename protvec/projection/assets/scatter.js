@@ -1,5 +1,5 @@
-// A map of points on a canvas: pan, zoom, point, pick. Draws 50,000 points in some 30 ms without a graphics card,
-// and needs no more of a Content-Security-Policy than script-src and style-src 'self'.
+// A map of points on a canvas: pan, zoom, point, pick. Draws tens of thousands of points without a graphics card
+// (scripts/bench_map.py), and needs no more of a Content-Security-Policy than script-src and style-src 'self'.
 
 const NEAR = 14; // pixels from the pointer to the point it means
 const MARGIN = 24; // pixels around all points

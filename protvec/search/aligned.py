@@ -121,7 +121,7 @@ def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tu
 
     Returns:
         The proteins by their cosines, how the nearest were found, and the share of unrelated proteins that may be
-        among them. Those that would align best by chance have matches too, so with matches that is all of them.
+        among them, as if all were the nearest: matches of letters go together with alignments at least as cosines do.
     """
     import pyarrow as pa
 
@@ -137,8 +137,9 @@ def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tu
 
     near = nearest(plain)
     table = near.to_arrow()
+    share = _share(table, number)
     if how.library is None or len(near) < number:  # there are no others
-        return table, near.index, _share(table, number)
+        return table, near.index, share
     matching = how.library.best(view, asked.chain.codes, number // 2, threads=how.threads)
     others = set(matching) - set(near.ids[: number - len(matching)])
     if others:
@@ -147,7 +148,7 @@ def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tu
         kept = [place for place, id in enumerate(near.ids) if id not in others][: number - len(more)]
         table = pa.concat_tables([table.take(kept), more])
         table = table.sort_by([("score", "descending"), ("target", "ascending")])
-    return table, near.index, 1.0
+    return table, near.index, share
 
 
 def _share(table: pa.Table, asked: int) -> float:

@@ -400,8 +400,8 @@ def test_the_benchmark_of_the_map_draws(chromium: Any, monkeypatch: pytest.Monke
     with chromium.new_context() as context:
         page = context.new_page()
         bench_map.prepare(page)
-        frames, hovers = page.evaluate(bench_map.DRAW, [500, 0.2])
-        assert len(frames) == len(hovers) > 2
+        frames, hovers = page.evaluate(bench_map.DRAW, [500, 0.3])
+        assert len(frames) == len(hovers) >= 1
         assert min(frames) > 0
         assert painted(page, "canvas") > 12
 

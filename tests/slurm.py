@@ -79,7 +79,7 @@ class Slurm:
                 task = waiting.pop(0)
                 running[task] = (self._start(job, task), self._moment())
             for task, (process, moment) in list(running.items()):
-                if process.poll() is None and moment is not None and time.monotonic() > moment:
+                if process.poll() is None and self.kills and moment is not None and time.monotonic() > moment:
                     running[task] = (process, None)
                     self._kill(process, self._name(job, task))
                 elif process.poll() is not None:
@@ -92,11 +92,11 @@ class Slurm:
         """When a task that is started now is to be killed."""
         if not self.kills:
             return None
-        self.kills -= 1
-        return time.monotonic() + self._draw.uniform(1.0, 5.0)
+        return time.monotonic() + self._draw.uniform(0.2, 1.0)
 
     def _kill(self, process: subprocess.Popen, name: str) -> None:
-        if self.kills % 2:
+        self.kills -= 1
+        if self.kills % 2 == 0:
             self.log.append((name, "node died"))
             os.killpg(process.pid, signal.SIGKILL)
         else:

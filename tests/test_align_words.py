@@ -75,15 +75,16 @@ def test_what_vectors_miss_is_a_candidate(tmp_path: Path) -> None:
     others = [(f"noise{n:03d}", random_sequence(60 + n, seed=n + 10)) for n in range(120)]
     database = protvec.create(tmp_path / "db.lancedb", model="near")
     database.ingest(write_fasta(tmp_path / "in.fa", [("planted", planted), *others]))
-    by_vector = database.search(UBIQUITIN, k=10).ids
-    assert "planted" not in by_vector
+    assert "planted" not in database.search(UBIQUITIN, k=10, segments=False).ids
     for where in (None, "length > 70"):
-        hits = database.search(UBIQUITIN, k=1, align=True, candidates=10, where=where)
+        hits = database.search(UBIQUITIN, k=1, segments=False, align=True, candidates=10, where=where)
         assert hits.ids == ["planted"]
         assert (hits[0].metadata["tstart"], hits[0].metadata["tend"]) == (401, 476)
-    assert database.search(UBIQUITIN, k=1, align=True, candidates=10, where="length < 200").ids != ["planted"]
+    assert database.search(UBIQUITIN, k=1, segments=False, align=True, candidates=10, where="length < 200").ids != [
+        "planted"
+    ]
     database.ingest(write_fasta(tmp_path / "more.fa", [("second", planted[::-1][:50] + UBIQUITIN)]))
-    assert set(database.search(UBIQUITIN, k=2, align=True, candidates=10).ids) == {"planted", "second"}
+    assert set(database.search(UBIQUITIN, k=2, segments=False, align=True, candidates=10).ids) == {"planted", "second"}
     for candidates in (4, 10, 60, 110, 500):
-        ids = database.search(UBIQUITIN, k=candidates, align=True, candidates=candidates).ids
+        ids = database.search(UBIQUITIN, k=candidates, segments=False, align=True, candidates=candidates).ids
         assert len(ids) == len(set(ids)) <= candidates

@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 ray = pytest.importorskip("ray", reason="the package ray is not installed: pip install 'protvec[ray]'")
 
+pytestmark = [  # Ray forks to start a node, and executes at once
+    pytest.mark.filterwarnings("ignore:lance is not fork-safe"),
+    pytest.mark.filterwarnings("ignore:Exception ignored in.*__warn_on_fork"),
+]
 OPTIONS = Options(dataset="test", nucleotides_ok=True)
 COUNT = 60
 
@@ -153,8 +157,6 @@ def test_a_worker_that_is_killed(nodes: Any, tmp_path: Path, fasta: Path, local:
     assert same(tmp_path / "db", local)
 
 
-@pytest.mark.filterwarnings("ignore:lance is not fork-safe")  # Ray forks to start the node, and executes at once
-@pytest.mark.filterwarnings("ignore:Exception ignored in.*__warn_on_fork")
 def test_a_node_that_is_removed_and_one_that_comes(nodes: Any, tmp_path: Path, fasta: Path, local: Path) -> None:
     removed = threading.Event()
 

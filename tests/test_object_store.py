@@ -466,4 +466,5 @@ def test_every_command_of_a_database_takes_storage_options():
     commands = typer.main.get_command(build()).commands  # type: ignore[attr-defined]
     for name, command in commands.items():
         options = {option for parameter in command.params for option in parameter.opts}
-        assert bool({"--db", "--into"} & options) == ("--storage-option" in options), name  # merge names several
+        places = {"--db", "--into", "SHARDS"} & (options | {parameter.metavar for parameter in command.params})
+        assert bool(places) == ("--storage-option" in options), name  # merge names several

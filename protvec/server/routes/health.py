@@ -14,7 +14,7 @@ def router() -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["server"])
     routes.get("/healthz")(healthz)
-    routes.get("/readyz", response_model=Ready)(readyz)
+    routes.get("/readyz", response_model=Ready, responses={503: {"model": Ready, "description": "Not yet"}})(readyz)
     routes.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})(metrics)
     return routes
 

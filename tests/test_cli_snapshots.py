@@ -40,10 +40,13 @@ def test_make_change_read_restore_delete(cli):
     assert "P0000" in cli("get", "P0000").out
     listed = json.loads(cli("snapshots", "--json").out)
     assert [(each["name"], each["proteins"]) for each in listed] == [("v1", 5), (answer["before"], 2)]
-    lines = cli("snapshots").out.splitlines()
+    shown = cli("snapshots")
+    lines = shown.out.splitlines()
+    assert "2 snapshots, which alone keep " in shown.err
     assert [line.split("\t")[0] for line in lines] == ["name", "v1", answer["before"]]
     assert f"restore {answer['before']}" not in cli("snapshot", "v1", "--delete").err
     assert f"Snapshots           {answer['before']}" in cli("info").out
+    assert "1 snapshot, which alone keeps " in cli("snapshots").err
     cli("restore", answer["before"], "--yes")
     assert "already" in cli("restore", answer["before"], "--yes").err
     assert json.loads(cli("info", "--json").out)["proteins"] == 2

@@ -64,6 +64,20 @@ class TestFormats:
         for row in read.to_pylist():
             assert np.array_equal(np.array(row["residues"], np.float16), ours[row["id"]].astype(np.float16))
 
+    @pytest.mark.parametrize(
+        ("codec", "name", "vectors", "residues"),
+        [
+            ("int8", "x.parquet", "float32", "float32"),
+            ("float16", "x.parquet", "float32", "float16"),
+            ("int8", "x.h5", "float32", "float16"),
+        ],
+    )
+    def test_the_types_that_help_and_docs_name(self, tmp_path, codec, name, vectors, residues):
+        store = Store.create(tmp_path / "typed", data.space(), codec=codec)
+        data.write(store, data.numbered(0, 2))
+        done = [export(store, tmp_path / name, level=level, force=True).dtype for level in ("protein", "residue")]
+        assert done == [vectors, residues]
+
     def test_residues_are_written_in_parts_of_bounded_size(self, store, tmp_path, monkeypatch):
         monkeypatch.setattr(exporting, "_RESIDUE_BATCH_BYTES", 20 * data.D * 4)
         done = export(store, tmp_path / "x.parquet", level="residue", dtype="float32")

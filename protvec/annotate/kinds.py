@@ -55,13 +55,19 @@ def convert(
         nulls: Texts that stand for nothing, beside the empty one.
 
     Raises:
-        TableError: A cell does not fit the type; names its line.
+        TableError: A cell does not fit the type; names its line. Or the separator occurs, and the database has text.
     """
     import pyarrow as pa
 
     cells = sheet.cells[name]
     typed = sheet.types.get(name)
-    if typed is not None:
+    splits = said is None and _splits(cells, typed, separator, nulls)
+    if splits and stored is not None and kind_of(stored) == "text":
+        raise sheet.fault(
+            f"column {name!r} of the database holds text, and {separator!r} would split it here: "
+            f"--type {name}=text keeps cells as they are; drop the column first to have lists"
+        )
+    if typed is not None and not (splits and stored is None):
         found = kind_of(typed)
         if found is None and said != "text":
             raise sheet.fault(f"column {name!r} is {typed}: give integers, floats, text, booleans or lists of these")
@@ -74,6 +80,14 @@ def convert(
         raise sheet.fault(f"column {name!r} of the database holds {stored}, not {kind}: drop it first, or rename this")
     values = _parsed(sheet, name, cells, str(kind), separator or ";", nulls, fixed=stored is not None)
     return pa.array(values, stored or arrow_type(str(kind)))
+
+
+def _splits(cells: Sequence[Any], typed: pa.DataType | None, separator: str | None, nulls: Collection[str]) -> bool:
+    """Whether a column of text would be one of lists."""
+    if not separator or not (typed is None or kind_of(typed) == "text"):
+        return False
+    occurs = any(cell and separator in cell for cell in cells)
+    return occurs and infer(cells, separator=separator, nulls=nulls) == "list"
 
 
 def infer(cells: Sequence[str | None], *, separator: str | None, nulls: Collection[str] = ()) -> str:

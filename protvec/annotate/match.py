@@ -32,7 +32,7 @@ class Options:
         columns: The columns to take; by default all but the key.
         rename: New names of columns, by their names in the table.
         types: The kinds (``KINDS``) of columns, by their names in the table; others are inferred.
-        separator: Splits cells into lists, in columns of text where it occurs.
+        separator: Splits cells into lists, in columns of text where it occurs; it has to occur somewhere.
         nulls: Texts that stand for nothing, beside the empty one.
         replace: Overwrite what proteins have in columns that are there.
     """
@@ -106,6 +106,8 @@ def annotate(store: Store, sheet: Sheet, options: Options) -> Annotated:
         )
         for old, new in names.items()
     }
+    if options.separator is not None and not any(kind_of(array.type) == "list" for array in arrays.values()):
+        raise sheet.fault(f"{options.separator!r} separates nothing: no column of text has it; leave --separator out")
     return _Match(store, sheet, options, key_column, arrays).run()
 
 

@@ -62,7 +62,8 @@ def export(
     dtype: Annotated[
         Number | None,
         typer.Option(
-            help="Type of the numbers.  [default: float32 for vectors, float16 for residues]", show_default=False
+            help="Type of the numbers.  [default: float32; float16 for residues in h5, and of a database in float16]",
+            show_default=False,
         ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,

@@ -48,7 +48,8 @@ def snapshots(db: Db = DEFAULT_DB, as_json: Json = False) -> None:
         plain = each.to_dict()
         print("\t".join(str(plain[column]) for column in ("name", "created", "proteins", "bytes")))
     if there:
-        console.note(f"{plural(len(there), 'snapshot')}, which alone keep {size(sum(each.bytes for each in there))}")
+        keep = "keeps" if len(there) == 1 else "keep"
+        console.note(f"{plural(len(there), 'snapshot')}, which alone {keep} {size(sum(each.bytes for each in there))}")
     else:
         console.note(f"{db} has no snapshots: `protvec snapshot NAME` makes one")
 

@@ -128,7 +128,7 @@ class Changing(Core):
             columns: The columns to take; by default all but the key.
             rename: New names of columns, by their names in the table.
             types: ``int``, ``float``, ``text``, ``bool`` or ``list`` by column; others are inferred.
-            separator: Splits cells into lists, in columns of text where it occurs.
+            separator: Splits cells into lists, in columns of text where it occurs; it has to occur somewhere.
             nulls: Texts that stand for nothing, beside the empty one.
             replace: Overwrite what matched proteins have in columns that are there; else empty places are filled,
                 and another value is an error.

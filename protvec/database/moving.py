@@ -39,7 +39,8 @@ class Moving(Core):
             ids: These proteins, in this order; by default all.
             where: A condition instead.
             columns: Columns of a Parquet file; by default all.
-            dtype: ``float32`` or ``float16``; by default float32 for vectors and float16 for residues.
+            dtype: ``float32`` or ``float16``; by default float32, but float16 for residues in HDF5 and for those
+                of a database in that codec, which are exact so.
             force: Replace a file that is there.
             progress: Called with proteins done and proteins in all.
 

@@ -90,7 +90,8 @@ def export(
         ids: These proteins, in this order; by default all.
         where: An SQL condition instead.
         columns: Columns of a Parquet file; by default all.
-        dtype: ``float32`` or ``float16``; by default float32 for vectors, float16 for residues.
+        dtype: ``float32`` or ``float16``; by default float32, but float16 for residues in HDF5 and for those of a
+            database in that codec, which are exact so.
         force: Replace a file that is there.
         progress: Called with proteins done and proteins in all.
 

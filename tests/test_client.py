@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import socket
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import numpy as np
+import pyarrow as pa
 import pytest
 import uvicorn
 from proteins import CALMODULIN, HISTONE, UBIQUITIN
 
 import protvec
 from protvec.align import Scoring
+from protvec.client import calls
 from protvec.errors import (
     DatabaseNotFoundError,
     FilterError,
@@ -26,8 +30,11 @@ from protvec.errors import (
     ServerError,
 )
 from protvec.fasta import Record
+from protvec.projection import Chart
+from protvec.projection.groups import Group, Groups
 from protvec.search import Query
-from protvec.server import Key, Limits, create_app
+from protvec.server import Key, Limits, answers, create_app
+from protvec.store import MapRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,6 +145,44 @@ def test_a_dot_plot(client: protvec.Client, db: protvec.Database) -> None:
     np.testing.assert_allclose(ours.dots, theirs.dots, atol=0.006)
 
 
+@pytest.mark.parametrize("color", [None, "organism", "plddt"])
+def test_a_map(url: str, client: protvec.Client, db: protvec.Database, color: str | None) -> None:
+    async def ask() -> Chart:
+        async with protvec.AsyncClient(url, api_key=SECRET) as awaited:
+            return await awaited.map(color=color)
+
+    theirs = db.map("pca", color=color, keep=False)
+    for ours in (client.map(color=color), asyncio.run(ask())):
+        same_chart(ours, theirs)
+
+
+def same_chart(one: Chart, other: Chart) -> None:
+    assert type(one) is type(other)
+    assert replace(one.record, made="") == replace(other.record, made="")
+    assert (one.ids, one.column, one.groups.groups) == (other.ids, other.column, other.groups.groups)
+    for ours, theirs in zip(
+        (one.coordinates, one.placed, one.groups.members),
+        (other.coordinates, other.placed, other.groups.members),
+        strict=True,
+    ):
+        same(ours, theirs)
+    assert one.metadata.equals(other.metadata)
+
+
+def test_a_map_with_odd_columns_and_proteins_that_came_later() -> None:
+    draw = np.random.default_rng(0)
+    chart = Chart(
+        record=MapRecord(method="umap", parameters={"n": 15}, sequences=3, placed=1, made="2026"),
+        ids=["a", "b/1", "ü"],
+        coordinates=draw.standard_normal((3, 2)).astype(np.float32),
+        placed=np.array([False, True, False]),
+        metadata=pa.table({"gene": [None, "g", "h"], "x": [[1], None, []]}),
+        column="x",
+        groups=Groups([Group("1", "#4477aa", 1), Group("none", "#b8b8b8", 2)], np.array([0, 1, 1])),
+    )
+    same_chart(calls.map().read(answers.chart_as_arrow(chart)), chart)
+
+
 def test_it_is_a_collection(client: protvec.Client) -> None:
     assert len(client) == 4
     assert "cam/1|x" in client
@@ -154,8 +199,6 @@ async def _gathered(answer: Any) -> Any:
 def test_the_awaited_client_gives_the_same(
     url: str, client: protvec.Client, name: str, arguments: Any, options: Any
 ) -> None:
-    import asyncio
-
     async def ask() -> Any:
         async with protvec.AsyncClient(url, api_key=SECRET, database="plants") as db:
             assert await db.count() == 4
@@ -279,10 +322,11 @@ NOT_THERE = {
     "compare": {"scoring"},
     "search_vectors": {"exclude"},
     "search_ids": {"against"},
+    "map": {"method", "again", "keep"},
 }
 
 
-@pytest.mark.parametrize("name", sorted({name for name, _, _ in QUESTIONS} | {"compare"}))
+@pytest.mark.parametrize("name", sorted({name for name, _, _ in QUESTIONS} | {"compare", "map"}))
 @pytest.mark.parametrize("kind", [protvec.Client, protvec.AsyncClient])
 def test_methods_take_what_those_of_a_database_take(kind: Any, name: str) -> None:
     of_one = {"search_many": "search", "search_ids": "search_id"}  # for each of many, whatever they are called

@@ -97,6 +97,7 @@ class AsyncClient(Base):
     residues_many = _awaited(calls.residues_many)
     align = _awaited(calls.align)
     compare = _awaited(calls.compare)
+    map = _awaited(calls.map)
     info = _awaited(calls.info)
 
     async def search_vectors(

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from protvec.database.options import HitOptions
+    from protvec.projection import Chart
 
 T = TypeVar("T")
 
 ARROW = "application/vnd.apache.arrow.stream"
 _METADATA_KEY = b"protvec.hits"
+_CHART_KEY = b"protvec.chart"
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,12 @@ def compare(query: str | Query | Record, target: str | Query | Record, *, dots: 
     return Call("POST", "/align", _paired, _pair(query, target) | ({} if dots is None else {"dots": dots}))
 
 
+def map(*, color: str | None = None) -> Call[Chart]:  # noqa: A001  # as Database calls it
+    """Every protein on the map that the database has, by PCA where it has none: see ``Database.map``."""
+    asked = "" if color is None else f"?color={quote(color, safe='')}"
+    return Call("GET", f"/map{asked}", _chart, accept=ARROW)
+
+
 def info() -> Call[dict[str, Any]]:
     """What the database holds, as the server tells it: docs/server.md."""
     return Call("GET", "", _json)
@@ -168,6 +176,28 @@ def _hits(body: bytes) -> Hits:
     index = IndexUse(**{name: value for name, value in about["index"].items() if name in known})
     alignments = [Alignment(**each) for each in about["alignments"]]
     return Hits(about["query"], table.replace_schema_metadata(None), index, alignments, chance=about["chance"])
+
+
+def _chart(body: bytes) -> Chart:
+    import numpy as np
+
+    from protvec.projection.chart import Chart
+    from protvec.projection.groups import Group, Groups
+    from protvec.store import MapRecord
+
+    table = _table(body)
+    ids, x, y, placed, members = table.columns[:5]
+    about = _json(table.schema.metadata[_CHART_KEY])
+    known = {each.name for each in fields(MapRecord)}
+    return Chart(
+        record=MapRecord(**{name: value for name, value in about["record"].items() if name in known}),
+        ids=ids.to_pylist(),
+        coordinates=np.column_stack([x.to_numpy(), y.to_numpy()]),
+        placed=placed.to_numpy(),
+        metadata=table.select([*range(5, table.num_columns)]).replace_schema_metadata(None),
+        column=about["column"],
+        groups=Groups([Group(**each) for each in about["groups"]], members.to_numpy()),
+    )
 
 
 def _proteins(body: bytes) -> list[Protein]:

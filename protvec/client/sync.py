@@ -104,6 +104,7 @@ class Client(Base):
     residues_many = _sent(calls.residues_many)
     align = _sent(calls.align)
     compare = _sent(calls.compare)
+    map = _sent(calls.map)
     info = _sent(calls.info)
 
     def search_vectors(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from protvec.projection import Chart
     from protvec.search import Hits
 
 ARROW = "application/vnd.apache.arrow.stream"
@@ -17,6 +18,7 @@ NDJSON = "application/x-ndjson"
 TSV = "text/tab-separated-values"
 JSON = "application/json"
 METADATA_KEY = b"protvec.hits"
+CHART_KEY = b"protvec.chart"
 
 
 def about(hits: Hits, *, query_length: int | None, took_ms: float) -> dict[str, Any]:
@@ -50,6 +52,20 @@ def as_tsv(hits: Hits) -> bytes:
     table = hits.to_arrow()
     lines = [table.column_names, *([_cell(value) for value in row.values()] for row in table.to_pylist())]
     return "".join("\t".join(line) + "\n" for line in lines).encode()
+
+
+def chart_as_arrow(chart: Chart) -> bytes:
+    """A map as an Arrow stream, a row for each protein; its record, column and groups are in its metadata."""
+    import pyarrow as pa
+
+    x, y = chart.coordinates.T.copy()
+    ours = {"id": pa.array(chart.ids, pa.string()), "x": x, "y": y, "placed": pa.array(chart.placed)}
+    table = pa.table({**ours, "group": chart.groups.members})
+    for name in chart.metadata.column_names:  # a user's own may be called x: names may occur twice
+        table = table.append_column(chart.metadata.schema.field(name), chart.metadata[name])
+    groups = [each.to_dict() for each in chart.groups.groups]
+    whole = {"record": chart.record.to_dict(), "column": chart.column, "groups": groups}
+    return arrow_stream(table.replace_schema_metadata({CHART_KEY: dumps(whole)}))
 
 
 def arrow_stream(table: pa.Table) -> bytes:

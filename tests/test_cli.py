@@ -107,6 +107,18 @@ def test_skip_invalid_makes_skipping_a_success(cli: Cli, tmp_path: Path) -> None
     assert "1 sequence cleaned: fixed stops" in cli.err
 
 
+def test_a_run_that_was_killed_before_it_had_stored_anything_goes_on(cli: Cli, tmp_path: Path) -> None:
+    import protvec
+
+    protvec.create(tmp_path / "db", model="near")
+    fasta = write_fasta(tmp_path / "in.fa", RECORDS)
+    plan = json.loads(cli("ingest", fasta, "--db", tmp_path / "db", "--dry-run", "--json"))
+    assert plan["added"] == 4
+    for option in ((), ("--model", "near")):
+        cli("ingest", fasta, "--db", tmp_path / "db", *option)
+    assert len(protvec.open(tmp_path / "db")) == 4
+
+
 def test_dry_run_writes_nothing(cli: Cli, tmp_path: Path) -> None:
     fasta = write_fasta(tmp_path / "in.fa", RECORDS)
     plan = json.loads(cli("ingest", fasta, "--db", tmp_path / "db", "--model", "near", "--dry-run", "--json"))

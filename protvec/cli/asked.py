@@ -113,7 +113,7 @@ class Asked:
             return Like(database, self.like, self.unlike)
         if self.id or self.ids:
             ids = [*self.id, *(read_ids(self.ids) if self.ids else ())]
-            return Stored(database, against or database, ids)
+            return Stored(database, database if against is None else against, ids)
         if self.only_text:
             return Words(database, str(self.text))
         return Whole(database, against, self.where)

@@ -162,14 +162,14 @@ class _Target:
 
     @property
     def store(self) -> Store | None:
-        return self._database.store if self._database else None
+        return None if self._database is None else self._database.store
 
     @property
     def model(self) -> str:
-        return self._database.store.space.model if self._database else self._checkpoint.spec.name
+        return self._checkpoint.spec.name if self._database is None else self._database.store.space.model
 
     def encoder(self) -> Encoder:
-        if self._database:
+        if self._database is not None:  # an empty one is false
             return self._database.encoder()
         if self._encoder is None:
             self._encoder = self._settings.encoder(self._checkpoint)

@@ -297,7 +297,7 @@ def search(
     other = _opened(Database(open_store(against).pinned(), settings), against) if against else None
     if console.is_terminal():
         console.note_model(database.store.space.model)
-    searched = other or database
+    searched = database if other is None else other
     searched.store.check_space(database.store.space)
     source = asked.source(database, other)
     by_segment = segments and scoring is Scores.auto and searched.store.no_segments is None

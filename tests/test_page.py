@@ -134,6 +134,30 @@ def test_a_sequence_finds_hits_with_alignments_and_the_address_says_so(look: Loo
     page.wait_for_selector(".lines .same")
 
 
+def test_the_welcome_has_examples_of_this_database_that_find_something(look: Looker) -> None:
+    page = look.open("#db=small")
+    page.wait_for_selector(".welcome .tries")
+    links = page.locator(".tries a")
+    assert links.all_inner_texts() == ["cam/1|x", "his1", "his2", "img src", "cam/1|x, length < 120"]
+    found = []
+    page.focus("#go")
+    for number in range(5):
+        for _ in range(1 + number):
+            page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == links.nth(number).inner_text()
+        page.keyboard.press("Enter")
+        page.wait_for_selector("tr.hit")
+        found.append(ids(page))
+        page.go_back()
+        page.wait_for_selector(".welcome")
+        page.focus("#go")
+    assert [each[0] for each in found] == ["cam/1|x", "his1", "his2", "cam/1|x", found[4][0]]
+    assert sorted(found[4]) == ["his2", "ubq"]
+    page.select_option("#db", "large")
+    page.wait_for_selector(".tries a:has-text('P00000')")
+    assert links.all_inner_texts()[3] == "protein family"
+
+
 def test_an_id_finds_hits_and_a_wrong_one_is_said_where_it_was_typed(look: Looker) -> None:
     look.expected = {404}
     page = look.open("#db=small")
@@ -161,28 +185,29 @@ def test_an_id_finds_hits_and_a_wrong_one_is_said_where_it_was_typed(look: Looke
     page.wait_for_selector(".protein")
 
 
-@pytest.mark.parametrize(
-    ("field", "value", "says"),
-    [
-        ("k", "0", "whole number from 1"),
-        ("k", "100000", "at most"),
-        ("evalue", "often", "above 0"),
-        ("where", "lenght < 9", "lenght"),
-        ("where", "length < ", "no SQL expression"),
-        ("query", ">a\nMK\n>b\n", "no sequence after its header"),
-        ("query", "MKTAYIAKQR1QISFVKSHFSRQ!ERLGL", "!"),
-    ],
-)
-def test_bad_input_is_said_beside_its_field(look: Looker, field: str, value: str, says: str) -> None:
+BAD = [
+    ("k", "0", "whole number from 1"),
+    ("k", "100000", "at most"),
+    ("evalue", "often", "above 0"),
+    ("where", "lenght < 9", "lenght"),
+    ("where", "length < ", "no SQL expression"),
+    ("query", ">a\nMK\n>b\n", "no sequence after its header"),
+    ("query", "MKTAYIAKQR1QISFVKSHFSRQ!ERLGL", "!"),
+]
+
+
+def test_bad_input_is_said_beside_its_field(look: Looker) -> None:
     look.expected = {404, 422}
     page = look.open("#db=small")
-    page.fill("#query", HISTONE)
-    page.fill(f"#{field}", value)
-    page.click("#go")
-    page.wait_for_selector(f"[data-field={field}] .problem:not(:empty)")
-    assert says in page.locator(f"[data-field={field}] .problem").inner_text()
-    assert page.locator(".field .problem:not(:empty)").count() == 1
-    assert page.locator(f"#{field}").get_attribute("aria-invalid") == "true"
+    for field, value, says in BAD:
+        page.fill("#query", HISTONE)
+        right = page.input_value(f"#{field}")
+        page.fill(f"#{field}", value)
+        page.click("#go")
+        page.wait_for_selector(f"[data-field={field}] .problem:not(:empty):has-text('{says}')")
+        assert page.locator(".field .problem:not(:empty)").count() == 1, value
+        assert page.locator("[aria-invalid=true]").evaluate_all("(all) => all.map((each) => each.id)") == [field]
+        page.fill(f"#{field}", right)
 
 
 def test_filters_of_the_search_and_of_the_table_and_sorting(look: Looker) -> None:

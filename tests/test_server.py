@@ -13,12 +13,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from fastapi import FastAPI
-from proteins import CALMODULIN, HISTONE, UBIQUITIN
+from proteins import CALMODULIN, HISTONE, UBIQUITIN, write_fasta
 from server_client import RECORDS, Running
 
 import protvec
 from protvec.errors import DatabaseError, ServerError
 from protvec.server import Key, Limits, create_app, read_keys
+from protvec.server.examples import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,6 +56,17 @@ def test_it_says_that_it_lives_and_what_it_has(running: Running) -> None:
     assert columns["plddt"] == ("float", True)
     assert columns["length"] == ("int", False)
     assert "vector" not in columns
+    assert [each["id"] for each in found["examples"]["proteins"]] == ["cam/1|x", "his1", "his2"]
+    for asked in ({"id": "his1", "where": found["examples"]["where"]}, {"text": found["examples"]["text"]}):
+        assert running.post(f"{DB}/search", json=asked).json()["hits"]
+
+
+def test_examples_of_databases_that_have_little_to_show(tmp_path: Path) -> None:
+    db = protvec.create(tmp_path / "db", model="near")
+    assert examples(db) == {"proteins": [], "text": None, "where": None}
+    db.ingest(write_fasta(tmp_path / "in.fa", [("b hypothetical protein", UBIQUITIN), ("a", HISTONE)]))
+    proteins = [{"id": "a", "description": None}, {"id": "b", "description": "hypothetical protein"}]
+    assert examples(db) == {"proteins": proteins, "text": "hypothetical protein", "where": "length < 120"}
 
 
 @pytest.mark.parametrize(

@@ -242,6 +242,21 @@ class Column(BaseModel):
     added: bool = Field(description="Whether it is one that a user added.")
 
 
+class ExampleProtein(BaseModel):
+    """A protein to begin with."""
+
+    id: str
+    description: str | None
+
+
+class Examples(BaseModel):
+    """What may be asked of a database by somebody who does not know it."""
+
+    proteins: list[ExampleProtein]
+    text: str | None = Field(description="Words that find something.")
+    where: str | None = Field(description="A condition that some proteins meet.")
+
+
 class DatabaseAnswer(DatabaseSummary):
     """What a database holds, the model of its vectors, and how its scores come about."""
 
@@ -256,6 +271,7 @@ class DatabaseAnswer(DatabaseSummary):
     model_card: dict[str, Any]
     scoring: dict[str, Any]
     indexes: list[str]
+    examples: Examples
     version: int
 
 

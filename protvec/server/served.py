@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from protvec.errors import ProteinNotFoundError, ProtvecError
+from protvec.server.examples import examples
 from protvec.server.gathering import Gatherer
 from protvec.server.problems import Problem
 from protvec.store import query_matrix
@@ -100,10 +101,11 @@ class Served:
             raise Problem(503, "model", "this server embeds no sequences: search by id or by vector")
 
     async def info(self) -> dict[str, Any]:
-        """As ``Database.info``, without the place on the disk; made anew for each version."""
+        """As ``Database.info``, with examples and without the place on the disk; made anew for each version."""
         version = self.db.database.store.version
         if self._info is None or self._info[0] != version:
             facts = await self.db.info()
+            facts["examples"] = await self.db.call(examples)
             self._info = version, {name: value for name, value in facts.items() if name != "path"}
         return self._info[1]
 

@@ -38,6 +38,7 @@ async def database(served: TheDatabase) -> Response:
     }
     answer["columns"] = [each.model_dump() for each in columns(served)]
     answer["model_card"] = _card(space)
+    answer["examples"] = facts["examples"]
     answer["version"] = facts["versions"]["proteins"]
     return Response(dumps(answer), media_type=JSON)
 

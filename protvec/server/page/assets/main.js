@@ -258,7 +258,24 @@ function present(now) {
 function welcome() {
   return h("div", { class: "welcome" },
     h("h2", {}, "What else looks like this protein?"),
-    h("p", {}, "Paste a sequence or a FASTA text, an id, or words of a description. A protein language model compares it with all proteins of the database; what is near is aligned residue by residue."));
+    h("p", {}, "Paste a sequence or a FASTA text, an id, or words of a description. A protein language model compares it with all proteins of the database; what is near is aligned residue by residue."),
+    ...tries());
+}
+
+// What can be asked of this very database: links, so that they are reached with Tab, opened in a new tab, or copied.
+function tries() {
+  const { proteins, text, where } = about.examples;
+  if (!proteins.length) return [];
+  const [first] = proteins;
+  const ask = (q, condition = "") => state.link({ v: "search", q, where: condition, evalue: "", k: "25", n: "0", hit: "", sort: "", id: "" });
+  const item = (kind, address, words, more) => h("li", {}, h("small", {}, kind), h("a", { href: address }, words), more && h("span", { class: "dim" }, more));
+  return [
+    h("h3", { id: "tries" }, "To begin with"),
+    h("ul", { class: "tries", "aria-labelledby": "tries" },
+      proteins.map(({ id, description }) => item("id", ask(id), id, description)),
+      text && item("words", ask(text), text),
+      item("filter", ask(first.id, where), `${first.id}, ${where}`)),
+  ];
 }
 
 let shownProtein = null;

@@ -28,8 +28,6 @@ def time_long(residues: int, layers: int, precision: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as scratch:
         directory, output = Path(scratch) / "ankh-base-random", str(Path(scratch) / "residues")
         worker.call(write_random, directory, {**ANKH_BASE, "num_layers": layers})
-        worker.close()
-        worker = Worker()
         worker.call(load, str(directory), "openvino", precision)  # converts
         worker.close()
         worker = Worker()

@@ -26,6 +26,7 @@ import _bench_encoders
 import _bench_limit
 import _bench_long
 import _bench_parts
+import _bench_race
 import _bench_search
 import bench_engine
 from _bench_race import Contender
@@ -276,6 +277,7 @@ def test_the_race_from_end_to_end(
     random_t5: Checkpoint, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bench_engine, "QUICK_PRODUCTS", (0.001, [(64, 64, 64)]))
+    monkeypatch.setattr(_bench_race, "PAUSE_SECONDS", 0)
     arguments = ["--quick", "--sections", "engine", "--precisions", "fp32", "--rounds", "2", "--residues", "900"]
     arguments += ["--fasta", str(sample()), "--model", str(random_t5.directory), "--json", str(tmp_path / "f.json")]
     assert bench_engine.main(arguments) == 0
@@ -309,15 +311,12 @@ def check_row(row: dict[str, Any], *, residues: int, peaks: dict[str, float]) ->
 
 
 def test_a_search_is_timed_with_the_engine_that_works(
-    random_t5: Checkpoint,
-    records: Sequence[Record],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    records: Sequence[Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_bench_search, "SEARCHES", 1)
     monkeypatch.setattr(_bench_search, "QUERY_RESIDUES", 100)
     settings = (("moon", "fp32"), ("torch", "fp32"))
-    found = _bench_search.time_searches("tiny", random_t5, records, settings)
+    found = _bench_search.time_searches("tiny", find("near"), records, settings)
     assert "tiny: moon fp32 not available: protvec: error: " in capsys.readouterr().out
     assert (found["engine"], found["precision"], found["proteins"]) == ("torch", "fp32", len(records))
     assert found["seconds"] == [found["median"]]

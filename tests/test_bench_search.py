@@ -23,11 +23,11 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_compares_engines_over_the_same_vectors(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "search.json"
-    arguments = ["--sections", "synthetic", "--engines", "numpy,protvec,protvec ivf_sq,lancedb", "--sizes", "6000"]
+    arguments = ["--sections", "synthetic", "--engines", "numpy,protvec,protvec ivf_sq,lancedb", "--sizes", "3000"]
     assert bench_search.main([*arguments, "--json", str(file)]) == 0
     (case,) = json.loads(file.read_text())["synthetic"]
     engines = {each["engine"]: each for each in case["engines"]}
-    assert case["vectors"] == 6000
+    assert case["vectors"] == 3000
     for name in ("numpy", "protvec", "lancedb"):
         assert engines[name]["recall_10"] == engines[name]["recall_50"] == engines[name]["recall_10_filtered"] == 1
     assert engines["protvec ivf_sq"]["recall_10"] > 0.8
@@ -36,7 +36,7 @@ def test_compares_engines_over_the_same_vectors(tmp_path: Path, capsys: pytest.C
     assert engines["numpy"]["shares"] == []
     assert all(each["p50"] > 0 and each["qps_2"] > 0 for each in engines.values())
     shown = capsys.readouterr().out
-    assert "SYNTHETIC mixture, 6,000 x 768" in shown
+    assert "SYNTHETIC mixture, 3,000 x 768" in shown
 
 
 def test_all_against_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,8 @@ Sections:
 - near: real vectors of ``near``: the proteins of chromosome 1 of Arabidopsis (fetched with pip);
 - swissprot: real vectors of ``near``: sequences of Swiss-Prot in Debian's metastudent-data (fetched with apt-get);
 - synthetic: made-up vectors of 768 dimensions that imitate Ankh's spread, in several sizes;
-- all: every protein against all, against a product of matrices and a top-k in NumPy, on real vectors.
+- all: every protein against all, against a product of matrices and a top-k in NumPy, on real vectors;
+- segments: what segments cost protvec, on the same proteins with all that an ingest makes of them.
 
 Each engine runs in a process of its own. FAISS and hnswlib are looked for, and left out with a word where they are
 missing (``pip install faiss-cpu hnswlib``). Usage::
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from _bench import Worker, WorkerError, draw, forget_peak_memory, peak_memory, proteins, provenance, table, write_json
 from _bench_engines import ENGINES, GROUP, GROUPS, PEERS, SHARES, SHARES_OF
+from _bench_segments import AT_ONCE, made, segments, shown
 from _bench_vectors import embedded, swissprot, synthetic
 from bench_engine import names, positive, print_provenance
 
@@ -36,7 +38,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-SECTIONS = ("near", "swissprot", "synthetic", "all")
+    from protvec.fasta import Record
+
+SECTIONS = ("near", "swissprot", "synthetic", "all", "segments")
 QUERIES = 200
 _TIE = 1e-9
 _MOST_HNSW = 300_000  # building one of a million takes an hour
@@ -66,7 +70,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--proteins", type=positive, help="of Swiss-Prot; default: 100000")
     parser.add_argument("--longest", type=positive, default=2_000, help="residues of these; default: 2000")
     parser.add_argument("--swissprot", type=Path, metavar="FILE", help="the .psq file; else Debian's is fetched")
-    parser.add_argument("--fasta", type=Path, metavar="FILE", help="for near and all: these proteins; fetch nothing")
+    parser.add_argument("--fasta", type=Path, metavar="FILE", help="of near, all, segments; fetch nothing")
+    parser.add_argument("--database", type=Path, metavar="DIR", help="for segments: that one, which is only read")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keep embedded vectors there for the next run")
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="for databases; a million takes 5 GB")
     return parser.parse_args(arguments)
@@ -120,19 +125,39 @@ def run_all(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
     return found
 
 
+def run_segments(options: argparse.Namespace, scratch: Path) -> Any:  # noqa: ANN401
+    """With segments and without."""
+    worker = Worker()
+    path = options.database
+    if path is None:
+        records = _records(options)
+        file = scratch / "proteins.fa"
+        file.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
+        path = worker.call(made, file, scratch)
+    found: dict[str, Any] = worker.call(segments, str(path), QUERIES)
+    worker.close()
+    print(f"\nsegments, {found['proteins']:,} real proteins: milliseconds, and seconds of all against all", flush=True)
+    header = ["one query", "p50", "p99", "CPU", f"{AT_ONCE} at once, each", "CPU", "all, s", "CPU"]
+    print(table(header, shown(found)), flush=True)
+    return found
+
+
 RUN: dict[str, Callable[[argparse.Namespace, Path], Any]] = {
     "near": run_near,
     "swissprot": run_swissprot,
     "synthetic": run_synthetic,
     "all": run_all,
+    "segments": run_segments,
 }
 
 
 def _chromosome(options: argparse.Namespace) -> NDArray[np.float32]:
+    return embedded([record.sequence for record in _records(options)], options.cache, "near")
+
+
+def _records(options: argparse.Namespace) -> list[Record]:
     records = proteins(options.fasta)
-    if options.quick:
-        records = draw(records, residues=400_000)
-    return embedded([record.sequence for record in records], options.cache, "near")
+    return draw(records, residues=400_000) if options.quick else records
 
 
 def compare(

@@ -48,6 +48,16 @@ def test_all_against_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [each.name for each in cache.iterdir()] == ["near-40.npy"]
 
 
+def test_segments(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    records = [(f"P{i}", random_sequence(60 + 12 * i, seed=i)) for i in range(30)]
+    fasta, file = write_fasta(tmp_path / "some.fa", records), tmp_path / "found.json"
+    assert bench_search.main(["--sections", "segments", "--fasta", str(fasta), "--json", str(file)]) == 0
+    found = json.loads(file.read_text())["segments"]
+    assert found["proteins"] == 30
+    assert all(found[name]["one"]["p50"] > 0 for name in ("with", "without"))
+    assert "segments, 30 real proteins" in capsys.readouterr().out
+
+
 def test_a_peer_that_is_missing_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: object
 ) -> None:

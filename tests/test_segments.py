@@ -13,7 +13,7 @@ import store_data as data
 
 from protvec import Database
 from protvec.cli.app import run
-from protvec.errors import QueryError
+from protvec.errors import ProteinNotFoundError, QueryError
 from protvec.exchange import merge_into
 from protvec.search.nearest import check
 from protvec.search.proteome import search_ids, search_proteome
@@ -255,9 +255,11 @@ def oracle(
     return answers
 
 
-@pytest.mark.parametrize("tile", [4096, 16])
-def test_find_segments_equals_the_oracle(store: Store, monkeypatch: pytest.MonkeyPatch, tile: int) -> None:
-    monkeypatch.setattr(segment_scan, "_TILE", tile)
+@pytest.mark.parametrize("limits", [{}, {"_TILE": 16, "_PIECES": 9, "_THREADED": 0}, {"_TILE": 16, "_PACKED": 0}])
+def test_find_segments_equals_the_oracle(store: Store, monkeypatch: pytest.MonkeyPatch, limits: dict[str, int]) -> None:
+    """Whatever the shares of threads, and whether queries or proteins are brought into order for products."""
+    for name, value in limits.items():
+        monkeypatch.setattr(segment_scan, name, value)
     monkeypatch.setattr(segment_scan, "_FEW", 4)
     ids = ["P031", "P002", "P057", "P033"]
     cuts = [by_id(store, id) for id in ids]
@@ -283,6 +285,31 @@ def test_searches_follow_what_is_written(store: Store) -> None:
     store.refresh()
     assert [row[0] for row in found(store, cut)] == [id for id, _ in oracle(store, cut, 10)[0]]
     assert found(store, cut)[0][0] == "twin"
+
+
+def test_a_query_by_id_is_the_row_of_now(store: Store) -> None:
+    """Found among the ids in memory, where a removed row may have the same."""
+    rows = rows_of()
+    found(store, by_id(store, "P031"))
+    for _ in range(2):
+        next(store.search_many(store.queries(["P002", "P004"])[0]))  # now they are in memory
+    data.write(store, [data.row("P031", text(500, 77)), data.row("new", rows[9]["sequence"])])
+    store.refresh()
+    next(store.search_many(store.queries(["P002", "P004"])[0]))
+    for id in ("P031", "new", "P009"):
+        vectors, pieces = store.queries([id])
+        expected = store.get([id], columns=["vector", "length"])
+        assert vectors[0].tolist() == expected["vector"].to_pylist()[0]
+        assert pieces[0] is not None
+        assert pieces[0].length == expected["length"].to_pylist()[0]
+    vectors, _ = store.queries(["new", "P009"])
+    assert vectors[0].tolist() == vectors[1].tolist()
+    with pytest.raises(ProteinNotFoundError, match="P03"):
+        store.queries(["P03"])
+    store.delete(ids=["P009"])
+    store.refresh()
+    with pytest.raises(ProteinNotFoundError):
+        store.queries(["P009"])
 
 
 def _many_domains(array: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

@@ -142,8 +142,8 @@ class _Problem:
         self._seen = (counted & ~censored).astype(np.float64)
         self._number = self._seen.sum(axis=1)
         self._sums = self._seen @ self._columns, np.einsum("qm,qm->q", self._seen, self._y)
-        self._queries, places = np.nonzero(censored & counted)
-        self._bounds = self._y[self._queries, places], self._columns[places]
+        self._censored = _Censored.of(censored & counted, self._y, self._columns)
+        self._fixed = _curvature(belief)
 
     def at(self, theta: NDArray[np.float64]) -> _Derivatives:
         """It, its gradient, shape=(Q, 3), and its second derivatives, shape=(Q, 3, 3).
@@ -163,9 +163,12 @@ class _Problem:
         hessian[:, :2, 2] = hessian[:, 2, :2] = -(weighted @ self._columns)
         hessian[:, 2, 2] = np.einsum("qm,qm->q", weighted, self._y)
         self._add_censored(theta, value, gradient, hessian)
-        value -= self._number * np.log(tau)
-        _add_scale(tau, self._number, gradient, hessian)
-        return self._believed(theta, value, gradient, hessian)
+        self._add_belief(theta, value, gradient, hessian)
+        number = self._number + self._belief.weights[2]
+        value -= number * np.log(tau)
+        gradient[:, 2] -= number / tau
+        hessian[:, 2, 2] += number / tau**2
+        return value, gradient, hessian
 
     def _add_censored(
         self,
@@ -175,53 +178,70 @@ class _Problem:
         hessian: NDArray[np.float64],
     ) -> None:
         """Adds what the censored scores say: the log survival at their bounds."""
-        queries, (y, columns), number = self._queries, self._bounds, len(theta)
-        if not len(queries):
+        there = self._censored
+        if not len(there.of_query):
             return
-        inner = np.stack([-columns[:, 0], -columns[:, 1], y])  # the derivatives of z by the parameters
-        z = (theta[queries] * inner.T).sum(axis=1)
+        z = (theta[there.of_query] * there.inner).sum(axis=1)
         survival, first = self._law.censored(z)
         second = first * (first - self._law.slope(self._law.decay(z)))
-        value -= np.bincount(queries, survival, minlength=number)
-        for i in range(3):
-            gradient[:, i] += np.bincount(queries, first * inner[i], minlength=number)
-            for j in range(i, 3):
-                part = np.bincount(queries, second * inner[i] * inner[j], minlength=number)
-                hessian[:, i, j] += part
-                if i != j:
-                    hessian[:, j, i] += part
+        terms = np.concatenate(
+            [survival[:, None], first[:, None] * there.inner, second[:, None] * there.products], axis=1
+        )
+        sums = np.add.reduceat(terms, there.starts, axis=0)
+        value[there.queries] -= sums[:, 0]
+        gradient[there.queries] += sums[:, 1:4]
+        hessian[there.queries] += sums[:, 4:].reshape(-1, 3, 3)
 
-    def _believed(
+    def _add_belief(
         self,
         theta: NDArray[np.float64],
         value: NDArray[np.float64],
         gradient: NDArray[np.float64],
         hessian: NDArray[np.float64],
-    ) -> _Derivatives:
-        """With the belief: normal laws of place and slope in units of the scale, and a gamma law of tau."""
-        tau, (a, b, s) = theta[:, 2], self._belief.line
-        for i, (expected, weight) in enumerate(zip((a, b), self._belief.weights, strict=False)):
-            away = theta[:, i] - expected * tau
-            value = value + weight * away**2 / 2
-            gradient[:, i] += weight * away
-            gradient[:, 2] -= weight * away * expected
-            hessian[:, i, i] += weight
-            hessian[:, i, 2] -= weight * expected
-            hessian[:, 2, i] -= weight * expected
-            hessian[:, 2, 2] += weight * expected**2
-        weight = self._belief.weights[2]
-        value = value + weight * (tau * s - np.log(tau))
-        gradient[:, 2] += weight * s
-        _add_scale(tau, weight, gradient, hessian)
-        return value, gradient, hessian
+    ) -> None:
+        """Adds the belief but for its logarithm: normal laws of place and slope in units of the scale, a gamma law."""
+        slope = (self._fixed @ theta[:, :, None])[:, :, 0]
+        scale = self._belief.weights[2] * self._belief.line.s
+        value += (theta * slope).sum(axis=1) / 2 + scale * theta[:, 2]
+        gradient += slope
+        gradient[:, 2] += scale
+        hessian += self._fixed
 
 
-def _add_scale(
-    tau: NDArray[np.float64],
-    times: NDArray[np.float64] | float,
-    gradient: NDArray[np.float64],
-    hessian: NDArray[np.float64],
-) -> None:
-    """The derivatives of so many times ``-ln tau``."""
-    gradient[:, 2] -= times / tau
-    hessian[:, 2, 2] += times / tau**2
+class _Censored(NamedTuple):
+    """The censored scores of all queries, one query after another.
+
+    Attributes:
+        of_query: ndarray, shape=(C,): which query each is of.
+        queries: ndarray, shape=(Q',): those that have any.
+        starts: ndarray, shape=(Q',): where those of each begin.
+        inner: ndarray, shape=(C, 3): the derivatives of z by the parameters.
+        products: ndarray, shape=(C, 9): of these with one another.
+    """
+
+    of_query: NDArray[np.intp]
+    queries: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    inner: NDArray[np.float64]
+    products: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, which: NDArray[np.bool_], y: NDArray[np.float64], columns: NDArray[np.float64]) -> _Censored:
+        """Those of a matrix of queries and targets."""
+        of_query, places = np.nonzero(which)
+        queries, starts = np.unique(of_query, return_index=True)
+        inner = np.concatenate([-columns[places], y[of_query, places, None]], axis=1)
+        products = (inner[:, :, None] * inner[:, None, :]).reshape(-1, 9)
+        return cls(of_query, queries, starts, inner, products)
+
+
+def _curvature(belief: Belief) -> NDArray[np.float64]:
+    """The second derivatives of the belief in place and slope, shape=(Q, 3, 3): they are the same everywhere."""
+    a, b, _ = belief.line
+    fixed = np.zeros((len(a), 3, 3))
+    for i, (expected, weight) in enumerate(zip((a, b), belief.weights, strict=False)):
+        fixed[:, i, i] += weight
+        fixed[:, i, 2] -= weight * expected
+        fixed[:, 2, i] -= weight * expected
+        fixed[:, 2, 2] += weight * expected**2
+    return fixed

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 # Memory that the vectors may take for searches, in bytes: 550,000 proteins of 768 dimensions, or 2.4 million rounded.
 SEARCH_MEMORY = 2 << 30
 _QUERIES_AT_ONCE = 256
+_LOOKED_UP = 4  # ids that are found sooner one after another among those in memory than by the table
 
 
 def check_memory(search_memory: int | None) -> None:
@@ -273,6 +274,12 @@ class Searching(ProteinReader):
             return taken(rows, places, names) if table is None else table
         unique, back = np.unique(addresses, return_inverse=True)
         return take_addresses(now.handle, unique, names).take(pa_array(back))
+
+    def _addresses(self, handle: LanceDataset, ids: Sequence[str]) -> NDArray[np.uint64] | None:
+        """As in memory: to ask the table for a row takes longer than to compare it with all others."""
+        known = (cache.known(int(handle.version)) for cache, _ in list(self._memory.values()))
+        rows = next((each for each in known if each is not None), None)
+        return None if rows is None or len(ids) > _LOOKED_UP else rows.addresses_of(ids)
 
     def _compared(self, handle: LanceDataset, scoring: str | None) -> Compared:
         """Which vectors of a version are compared."""

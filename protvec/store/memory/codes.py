@@ -70,11 +70,12 @@ class Codes:
             query: ndarray, shape=(D,), of length 1.
             rows: Which; all by default.
         """
-        import simsimd
+        import numkong
 
         along = np.float32(query @ self.common)
         rest = self._turned((query - along * self.common)[None])
         codes, scale = _rounded(rest)
+        packed = numkong.dots_pack(codes)
         lost = np.float32(np.linalg.norm(rest - codes * scale) * (1 + _SLACK) + _SLACK)
         length = np.float32(np.linalg.norm(rest) * (1 + _SLACK))
         count = len(self) if rows is None else len(rows)
@@ -83,7 +84,7 @@ class Codes:
         def compare(part: slice) -> None:
             at: slice | NDArray[np.intp] = part if rows is None else rows[part]
             here = bound[part]
-            simsimd.cdist(codes, self.bytes[at], "inner", out_dtype="f32", out=here[None])
+            here[:] = np.asarray(numkong.dots_packed(self.bytes[at], packed))[:, 0]
             here *= self.scale[at]
             here *= scale[0]
             here += along * self.along[at]

@@ -117,6 +117,16 @@ class Rows:
         known, order = self._by_address
         return order[np.searchsorted(known, addresses)]
 
+    def addresses_of(self, ids: Sequence[str]) -> NDArray[np.uint64] | None:
+        """Where rows are in the table by their ids; None if one of them is not plain to see."""
+        import pyarrow.compute as pc
+
+        places = [pc.index(self.ids, each).as_py() for each in ids]
+        # The first of an id may be a row that was removed since.
+        if any(place < 0 or (self.alive is not None and not self.alive[place]) for place in places):
+            return None
+        return self.addresses[places]
+
     @property
     def version(self) -> int:
         """Of ``proteins``."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from protvec.store.exact import cosines
+from protvec.store.system import keep_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,10 +85,10 @@ def nearest_one(
         scores *= rows.inverse
         if allowed is not None:
             scores[allowed.closed] = -np.inf
-        found = np.flatnonzero(scores >= max(_kth_largest(scores, k) - 2 * slack, _NEVER))
+        found = np.flatnonzero(scores >= max(kth_largest(scores, k) - 2 * slack, _NEVER))
     if len(found) > max(_FEW, 2 * k):
         scores = _products(rows, found, direction)
-        found = found[scores >= _kth_largest(scores, k) - 2 * slack]
+        found = found[scores >= kth_largest(scores, k) - 2 * slack]
     return _ranked(rows, query[None], found, np.zeros(len(found), np.intp), k)
 
 
@@ -103,6 +104,7 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
     if not len(rows):
         none = np.zeros(0, np.intp)
         return _ranked(rows, queries, none, none, k)
+    keep_memory()
     products = _Products(rows, np.stack([_unit(query) for query in queries]))
     margin = products.margin
     best = np.full(len(queries), -np.inf, np.float32)  # not above the k-th best score of each
@@ -178,7 +180,7 @@ def _by_codes(
     bounds, places = _bounds(rows, codes, direction, allowed)
     first = _highest(bounds, k)
     scores = _products(rows, first if places is None else places[first], direction)
-    least = _kth_largest(scores, k) - _slack(len(direction))  # the k-th best has this at least
+    least = kth_largest(scores, k) - _slack(len(direction))  # the k-th best has this at least
     found = np.flatnonzero(bounds >= max(least, _NEVER))
     return found if places is None else places[found]
 
@@ -211,7 +213,7 @@ def _bounds(
 
 def _highest(bounds: NDArray[np.float32], k: int) -> NDArray[np.intp]:
     """Rows of the highest bounds, among them the k nearest as a rule."""
-    return np.flatnonzero(bounds >= max(_kth_largest(bounds, 2 * k + 16), _NEVER))
+    return np.flatnonzero(bounds >= max(kth_largest(bounds, 2 * k + 16), _NEVER))
 
 
 class _Best:
@@ -248,7 +250,7 @@ def _products(rows: Rows, places: NDArray[np.intp], direction: NDArray[np.float3
     return scores
 
 
-def _kth_largest(values: NDArray[np.float32], k: int) -> float:
+def kth_largest(values: NDArray[np.float32], k: int) -> float:
     """The k-th largest value; -infinity of fewer. Of many values most are never sorted."""
     if len(values) < k:
         return -np.inf

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
 # Sequences of Swiss-Prot as Debian packages them, in a BLAST database.
 DEBIAN = "metastudent-data"
 BLAST = "usr/share/metastudent-data/dataset_201401/BPO/goasp.fasta.psq"
+_PART = 10_000  # made-up vectors at a time
 _EVERY = 4  # those beside one another are alike; fewer are the first of more
 _STDAA = b"-ABCDEFGHIKLMNPQRSTVWXYZU*OJ"  # NCBI's code of residues
 
@@ -26,17 +27,23 @@ def synthetic(count: int, dimension: int = 768, *, seed: int = 0) -> NDArray[np.
     Returns:
         ndarray, shape=(count, dimension), dtype=float32.
     """
+    vectors = np.empty((count, dimension), np.float32)
+    for number, part in enumerate(mixture(count, dimension, seed=seed)):
+        vectors[number * _PART : number * _PART + len(part)] = part
+    return vectors
+
+
+def mixture(count: int, dimension: int, *, seed: int = 0, at_once: int = _PART) -> Iterator[NDArray[np.float32]]:
+    """The same in parts: ndarrays, shape=(at most ``at_once``, dimension), dtype=float32."""
     rng = np.random.default_rng(seed)
     common = 3 * np.random.default_rng(0).standard_normal(dimension, dtype=np.float32)
     centres = np.random.default_rng(1).standard_normal((max(20, count // 50), dimension), dtype=np.float32)
-    vectors = np.empty((count, dimension), np.float32)
-    for start in range(0, count, 10_000):
-        part = vectors[start : start + 10_000]
-        rng.standard_normal(out=part, dtype=np.float32)
+    for start in range(0, count, at_once):
+        part = rng.standard_normal((min(at_once, count - start), dimension), dtype=np.float32)
         part *= 0.3
         part += common
         part += 0.5 * centres[rng.integers(0, len(centres), len(part))]
-    return vectors
+        yield part
 
 
 def embedded(sequences: Sequence[str], cache: Path | None, name: str) -> NDArray[np.float32]:

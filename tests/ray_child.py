@@ -55,7 +55,8 @@ def main(text: str) -> None:
     from protvec.ingest import Options, make_plan, open_sources
 
     task = json.loads(text)
-    on_ray.LEAST_RESIDUES, on_ray.SHARDS_PER_WORKER, pool._LOOK_SECONDS = 60, 3, 0.3
+    on_ray.LEAST_RESIDUES = on_ray.GOOD_RESIDUES = 60
+    on_ray.SHARDS_PER_WORKER, pool._LOOK_SECONDS = 3, 0.3
     here = Path(__file__).resolve().parent
     paths = f"{here}:{here.parent / 'scripts'}"
     ray.init(address=task["address"], log_to_driver=False, runtime_env={"env_vars": {"PYTHONPATH": paths}})

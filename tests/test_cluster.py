@@ -20,6 +20,7 @@ import protvec
 from protvec import cluster
 from protvec.cli.app import run
 from protvec.cluster import Shards, balance, cutting
+from protvec.cluster.on_ray import _shards_for
 from protvec.errors import DatabaseError, FastaError, IngestInterrupted, ShardError, SpaceMismatchError
 from protvec.ingest import Observer, Options, open_sources
 from protvec.space import Space
@@ -471,3 +472,11 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     assert run(["commit", shards, "--db", db, "--partial", "--wait"]) == 1
     assert run(["commit", str(tmp_path), "--db", db]) == 1
     assert "no shards there" in capsys.readouterr().err
+
+
+def test_every_worker_has_a_shard_and_more_where_they_are_worth_it() -> None:
+    of = _shards_for
+    assert of(10_000, 4) == 1
+    assert of(120_000, 4) == 4  # of 30,000 residues each
+    assert of(1_000_000, 4) == 10
+    assert of(10**9, 4) == 32

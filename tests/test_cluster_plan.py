@@ -7,15 +7,18 @@ import sys
 from array import array
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from protvec.cli.app import run
 from protvec.cluster import Rate, Wanted, forecast
-from protvec.cluster.forecast import HEADER_BYTES
+from protvec.cluster.forecast import HEADER_BYTES, SPREAD
 from protvec.errors import QueryError
 from protvec.ingest import Plan
 from protvec.ingest.cost import estimate_bytes
 from protvec.store import bytes_per_residue, bytes_per_sequence
+from protvec.store.searching import SEARCH_MEMORY
+from protvec.store.segments import Rule
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -27,17 +30,22 @@ def wanted(**changes: object) -> Wanted:
 
 
 @pytest.mark.parametrize("codec", ["float16", "int8", "int4", "none"])
-def test_disk_is_what_an_ingest_estimates(codec: str) -> None:
-    plan = Plan(added=1_000, lengths=array("L", [300] * 1_000), text_bytes=1_000 * (300 + HEADER_BYTES))
+def test_disk_is_what_an_ingest_of_proteins_of_such_lengths_estimates(codec: str) -> None:
+    drawn = np.random.default_rng(5).gamma(1 / SPREAD, SPREAD * 300, 20_000)
+    lengths = array("L", np.ceil(drawn * 300 / drawn.mean()).astype(int).tolist())
+    count, total = len(lengths), sum(lengths)
+    plan = Plan(added=count, lengths=lengths, row_lengths=lengths, text_bytes=total + count * HEADER_BYTES)
     expected = estimate_bytes(
         plan,
         dimension=768,
         residue_bytes=bytes_per_residue(codec, 768),
         sequence_bytes=bytes_per_sequence(codec, 768),
+        segments=Rule(),
     )
-    found = forecast(wanted(egress_price=2.0), Rate.given(100, mean_length=300, model="ankh-base"))
-    assert found.disk[codec] == expected
-    assert found.egress[codec] == pytest.approx(expected / 1e9 * 2.0)
+    size = wanted(egress_price=2.0, proteins=count, mean_length=total / count)
+    found = forecast(size, Rate.given(100, mean_length=300, model="ankh-base"))
+    assert found.disk[codec] == pytest.approx(expected, rel=0.01)
+    assert found.egress[codec] == pytest.approx(found.disk[codec] / 1e9 * 2.0)
 
 
 @pytest.mark.parametrize("model", ["ankh-base", "near"])
@@ -62,12 +70,24 @@ def test_a_measured_rate_is_of_one_core() -> None:
     assert rate.seconds(1, 300) > 0
 
 
-def test_the_index_is_that_of_the_memory_for_searches() -> None:
+@pytest.mark.parametrize(
+    ("proteins", "index", "each"), [(100_000, "exact", 5 * 768), (2_000_000, "codes", 768), (60_000_000, "ivf_sq", 0)]
+)
+def test_memory_is_that_of_the_kind_of_search(proteins: int, index: str, each: int) -> None:
+    found = forecast(wanted(proteins=proteins), Rate.given(100, mean_length=300, model="ankh-base"))
+    assert found.index == index
+    assert proteins * each + (300 << 20) <= found.search_memory < SEARCH_MEMORY + (600 << 20)
+    assert (found.index_bytes > proteins * 768) if index == "ivf_sq" else found.index_bytes == 0
+    assert found.shards >= 2
+
+
+def test_a_database_of_that_kind_searches_so() -> None:
+    """The bounds are those of the store."""
+    most = SEARCH_MEMORY // (5 * 768 + 64)
     rate = Rate.given(100, mean_length=300, model="ankh-base")
-    small, large = forecast(wanted(proteins=500_000), rate), forecast(wanted(proteins=60_000_000), rate)
-    assert (small.index, large.index) == ("exact", "ivf_sq")
-    assert large.search_memory > 60_000_000 * 768
-    assert large.shards > small.shards >= 2
+    assert [forecast(wanted(proteins=n), rate).index for n in (most, most + 1)] == ["exact", "codes"]
+    most = SEARCH_MEMORY // (768 + 96)
+    assert [forecast(wanted(proteins=n), rate).index for n in (most, most + 1)] == ["codes", "ivf_sq"]
 
 
 def test_numbers_that_cannot_be() -> None:

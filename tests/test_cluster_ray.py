@@ -51,6 +51,7 @@ def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         patch.setattr(on_ray, "LEAST_RESIDUES", 60)
+        patch.setattr(on_ray, "GOOD_RESIDUES", 60)
         patch.setattr(on_ray, "SHARDS_PER_WORKER", 3)
         patch.setattr(pool, "_LOOK_SECONDS", 0.3)
         started = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})

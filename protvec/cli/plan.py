@@ -82,7 +82,6 @@ def _measured(settings: Settings) -> Rate:
 def _lines(wanted: Wanted, rate: Rate, found: Forecast) -> list[str]:
     one = wanted.mean_length / rate.seconds(1, wanted.mean_length)
     how = f"in {rate.precision}, measured here" if rate.precision else "as given"
-    searching = "exact, in memory" if found.index == "exact" else f"by an index ({found.index})"
     memory = [
         f"{size(found.worker_memory)} a worker",
         f"{size(found.shard_memory)} for protvec shard",
@@ -94,9 +93,15 @@ def _lines(wanted: Wanted, rate: Rate, found: Forecast) -> list[str]:
         ("time", f"{duration(found.embed_seconds)} on {wanted.nodes} x {wanted.cores} cores"),
         ("shards", f"{found.shards:,}: protvec shard -n {found.shards}"),
         ("memory", ", ".join(memory)),
-        ("search", f"{searching}: {size(found.search_memory)} of memory for each process that searches"),
+        ("search", f"{_searching(found)}: {size(found.search_memory)} of memory for each process that searches"),
     ]
     for codec, taken in found.disk.items():
         commit, price = duration(found.commit_seconds[codec]), f"{found.egress[codec]:,.2f}"
         rows.append((codec, f"{size(taken)} on disk, {commit} to commit, {price} for the egress of all of it"))
     return [f"{name:10}{text}" for name, text in rows]
+
+
+def _searching(found: Forecast) -> str:
+    if found.index == "ivf_sq":
+        return f"by an index ({found.index}, {size(found.index_bytes)})"
+    return "exact, in memory" if found.index == "exact" else "exact, by a byte of each value in memory"

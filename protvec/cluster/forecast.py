@@ -7,15 +7,21 @@ disk with ingests of different size.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from protvec.cluster.balance import EVEN_LENGTH
 from protvec.errors import QueryError
 from protvec.ingest.cost import row_bytes, time_of
 from protvec.models import MODELS
 from protvec.store import CODECS, bytes_per_residue, bytes_per_sequence
-from protvec.store.memory import bytes_needed
+from protvec.store.memory import bytes_coded, bytes_needed
+from protvec.store.memory.segments import segment_bytes
 from protvec.store.searching import SEARCH_MEMORY
+from protvec.store.segments import Rule
+from protvec.store.tables import index_cache_bytes
 
 if TYPE_CHECKING:
     from protvec.engine.base import Encoder
@@ -30,6 +36,8 @@ WEIGHT_BYTES = {"fp32": 4, "bf16": 2, "int8": 1}  # of a parameter
 WORKING_BYTES = 1 << 30  # of a worker, beside the weights
 COMMITTER_BYTES = 2 << 30
 INDEX_ROW_BYTES = 16  # of an index entry, beside a byte for each dimension
+INDEX_CENTRE_BYTES = 4 / 1024  # for each dimension of a vector: the centre of its partition
+SEARCH_PROCESS_BYTES = 300 << 20  # of a process that searches, before it has read a vector
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,8 +143,10 @@ class Forecast:
         shard_memory: Of `protvec shard`.
         worker_memory: Of each worker.
         committer_memory: Of `protvec commit`.
-        search_memory: Of a search process.
-        index: How it searches: ``exact`` or ``ivf_sq``.
+        search_memory: Of a process that searches in the default memory.
+        index: How it searches: ``exact``, by vectors in memory; ``codes``, as exactly, by a byte of each value;
+            ``ivf_sq``, by an index.
+        index_bytes: Of an index of vectors: on a disk, and in memory if all of it is to be there. 0 without one.
         egress: Price of copying the whole database out of an object store once, by codec.
     """
 
@@ -154,6 +164,7 @@ class Forecast:
     committer_memory: int
     search_memory: int
     index: str
+    index_bytes: int
     egress: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,9 +185,31 @@ def disk_bytes(wanted: Wanted, codec: str) -> int:
 
 
 def rows_bytes(wanted: Wanted) -> int:
-    """What the table of proteins takes."""
+    """What the table of proteins takes, with the segments of a new database."""
+    dimension = MODELS[wanted.model].dimension
+    segments = _segments_each(wanted.mean_length) * Rule.bytes_each(dimension) + 16
     text = wanted.mean_length + HEADER_BYTES
-    return round(wanted.proteins * (row_bytes(MODELS[wanted.model].dimension) + text))
+    return round(wanted.proteins * (row_bytes(dimension) + text + segments))
+
+
+@lru_cache(maxsize=16)
+def _segments_each(mean_length: float) -> float:
+    """How many segments a protein has, if lengths have a gamma distribution with the spread of real ones."""
+    lengths = np.random.default_rng(0).gamma(1 / SPREAD, SPREAD * mean_length, 100_000)
+    return float(Rule().counts(np.ceil(lengths).astype(np.int64)).mean())
+
+
+def _searching(wanted: Wanted) -> tuple[str, int, int]:
+    """How a process searches in the default memory, what it takes, and the bytes of its index."""
+    count, dimension = wanted.proteins, MODELS[wanted.model].dimension
+    vectors, codes = bytes_needed(count, dimension), bytes_coded(count, dimension)
+    if codes > SEARCH_MEMORY:
+        index = count * (dimension + INDEX_ROW_BYTES)
+        centres = round(count * dimension * INDEX_CENTRE_BYTES)
+        return "ivf_sq", SEARCH_PROCESS_BYTES + centres + min(index, index_cache_bytes(SEARCH_MEMORY)), index
+    kind, kept = ("exact", vectors) if vectors <= SEARCH_MEMORY else ("codes", codes)
+    segments = segment_bytes(round(count * max(1.0, _segments_each(wanted.mean_length))), count, dimension)
+    return kind, SEARCH_PROCESS_BYTES + kept + (segments if kept + segments <= SEARCH_MEMORY else 0), 0
 
 
 def forecast(wanted: Wanted, rate: Rate) -> Forecast:
@@ -192,8 +225,7 @@ def forecast(wanted: Wanted, rate: Rate) -> Forecast:
     core_seconds = rate.seconds(wanted.proteins, wanted.mean_length)
     seconds = core_seconds / (wanted.nodes * wanted.cores)
     disk = {codec: disk_bytes(wanted, codec) for codec in CODECS}
-    exact = bytes_needed(wanted.proteins, spec.dimension)
-    by_index = exact > SEARCH_MEMORY
+    index, search_memory, index_bytes = _searching(wanted)
     weights = spec.parameters * WEIGHT_BYTES[rate.precision or "bf16"]
     return Forecast(
         wanted=wanted,
@@ -208,7 +240,8 @@ def forecast(wanted: Wanted, rate: Rate) -> Forecast:
         shard_memory=wanted.proteins * RECORD_BYTES,
         worker_memory=weights + WORKING_BYTES,
         committer_memory=COMMITTER_BYTES,
-        search_memory=wanted.proteins * (spec.dimension + INDEX_ROW_BYTES) if by_index else exact,
-        index="ivf_sq" if by_index else "exact",
+        search_memory=search_memory,
+        index=index,
+        index_bytes=index_bytes,
         egress={codec: size / 1e9 * wanted.egress_price for codec, size in disk.items()},
     )

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 WORK = ".shards"  # in the database's directory: all who see the one see the other
 SHARDS_PER_WORKER = 8
-LEAST_RESIDUES = 20_000  # of a shard: making its database takes a fifth of a second
+# Residues of a shard at least, as making its database takes a fifth of a second: where each worker has one, and more.
+LEAST_RESIDUES, GOOD_RESIDUES = 20_000, 100_000
 ATTEMPTS = 3
 _POLL_SECONDS = 0.3
 
@@ -176,12 +177,11 @@ def _shards(
     if open_work(where.join(RECORDS)) is not None:
         return Shards.open(where.path, storage_options=where.storage)
     workers = max(1, int(ray.cluster_resources().get("CPU", 1)) // (settings.threads or 1))
-    most = max(1, plan.residues_to_embed // LEAST_RESIDUES)
     try:
         return cut(
             sources,
             where.path,
-            shards=min(workers * SHARDS_PER_WORKER, most, plan.distinct),
+            shards=min(_shards_for(plan.residues_to_embed, workers), plan.distinct),
             space=store.space,
             codec=store.codec,
             options=plan.options,
@@ -191,6 +191,13 @@ def _shards(
         )
     except ShardError:  # another process was quicker, and the database has changed since
         return Shards.open(where.path, storage_options=where.storage)
+
+
+def _shards_for(residues: int, workers: int) -> int:
+    """How many shards: one for each worker, and as many more as are worth it, so that all end together."""
+    each = min(workers, residues // LEAST_RESIDUES)
+    more = min(workers * SHARDS_PER_WORKER, residues // GOOD_RESIDUES)
+    return max(1, each, more)
 
 
 class _Quiet(Observer):

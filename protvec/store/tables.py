@@ -36,11 +36,16 @@ _INDEX_CACHE = 512 << 20
 _METADATA_CACHE = 128 << 20
 
 
+def index_cache_bytes(search_memory: int) -> int:
+    """What an index may take in memory: half of that for searches; parts of it that do not fit are read again."""
+    return max(_INDEX_CACHE, search_memory // 2)
+
+
 def new_session(search_memory: int = 0) -> Session:
-    """A bounded cache, shared by the tables of one database; an index may fill half of the memory for searches."""
+    """A bounded cache, shared by the tables of one database."""
     import lance
 
-    size = max(_INDEX_CACHE, search_memory // 2)
+    size = index_cache_bytes(search_memory)
     return lance.Session(index_cache_size_bytes=size, metadata_cache_size_bytes=_METADATA_CACHE)
 
 

@@ -29,16 +29,29 @@ _SPARE = 16
 _SAMPLE = 128  # vectors of the database that recall is measured with
 _K = 10
 _PARTITION_ROWS = 1024  # of which a search looks through some dozens
+# Vectors for each partition that its centre is learnt from, and bytes that all of these may take while it is.
+_SAMPLED, _LEAST_SAMPLED, _SAMPLE_BYTES = 256, 8, 1 << 30
 _REFINE = {"ivf_flat": (1,), "ivf_sq": (2, 8)}
 _MORE = 2  # times as many partitions as in proportion, where a condition leaves few rows in each
 
 
 def build(dataset: LanceDataset, kind: str, column: str) -> None:
-    """Make the index of vectors, in one commit, in place of one that there is."""
+    """Make the index of vectors, in one commit, in place of one that there is; in bounded memory."""
     partitions = max(1, int(dataset.count_rows()) // _PARTITION_ROWS)
     dataset.create_index(
-        column, kind.upper(), name=VECTOR_INDEX, metric="cosine", num_partitions=partitions, replace=True
+        column,
+        kind.upper(),
+        name=VECTOR_INDEX,
+        metric="cosine",
+        num_partitions=partitions,
+        sample_rate=_sampled(partitions, dataset.schema.field(column).type.list_size),
+        replace=True,
     )
+
+
+def _sampled(partitions: int, dimension: int) -> int:
+    """How many vectors for each partition its centre is learnt from: as many as there is memory for."""
+    return max(_LEAST_SAMPLED, min(_SAMPLED, _SAMPLE_BYTES // (partitions * dimension * 4)))
 
 
 def pending(dataset: LanceDataset) -> int:

@@ -38,6 +38,7 @@ COMMITTER_BYTES = 2 << 30
 INDEX_ROW_BYTES = 16  # of an index entry, beside a byte for each dimension
 INDEX_CENTRE_BYTES = 4 / 1024  # for each dimension of a vector: the centre of its partition
 SEARCH_PROCESS_BYTES = 300 << 20  # of a process that searches, before it has read a vector
+HIT_BYTES = 200  # of the columns of hits, for each protein
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +210,9 @@ def _searching(wanted: Wanted) -> tuple[str, int, int]:
         return "ivf_sq", SEARCH_PROCESS_BYTES + centres + min(index, index_cache_bytes(SEARCH_MEMORY)), index
     kind, kept = ("exact", vectors) if vectors <= SEARCH_MEMORY else ("codes", codes)
     segments = segment_bytes(round(count * max(1.0, _segments_each(wanted.mean_length))), count, dimension)
-    return kind, SEARCH_PROCESS_BYTES + kept + (segments if kept + segments <= SEARCH_MEMORY else 0), 0
+    beside = segments if kept + segments <= SEARCH_MEMORY else 0
+    hits = min(count * HIT_BYTES, SEARCH_MEMORY // 8)
+    return kind, SEARCH_PROCESS_BYTES + kept + beside + hits, 0
 
 
 def forecast(wanted: Wanted, rate: Rate) -> Forecast:

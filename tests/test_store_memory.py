@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -193,6 +194,16 @@ def test_a_bound_is_never_exceeded(dimension: int) -> None:
     assert (far <= rounded.off(asked)[:, None] + scan._slack(dimension)).all()
     some = np.array([3, 5, 700])
     np.testing.assert_array_equal(rounded.bounds(query.astype(np.float32), some), bounds[some])
+
+
+def test_comparing_often_gives_back_all_that_it_holds() -> None:
+    """A C extension that gives back a None too many at each call ends the process after some thousand searches."""
+    matrix = np.random.default_rng(1).standard_normal((50, 8)).astype(np.float32)
+    rounded = codes.encode(matrix, (1 / np.linalg.norm(matrix, axis=1)).astype(np.float32))
+    before = sys.getrefcount(None)
+    for _ in range(200):
+        rounded.bounds(matrix[0])
+    assert abs(sys.getrefcount(None) - before) < 50
 
 
 def test_reads_again_only_what_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

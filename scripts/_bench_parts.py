@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from protvec.models import Checkpoint
 
 LENGTHS = (100, 400, 1_000, 2_000)
-RUNS = 5  # of each length; the fastest counts, operation by operation
+RUNS = 5  # of each length, after a first that does not count
+_TICK = 1e-6  # seconds, which the counters are in
 FIXED, FOUND, MATRICES, ATTENTION, GATE, REST = (
     "matrices, steps fixed",
     "matrices, steps found",
@@ -101,21 +102,20 @@ def measure(model: str, precision: str, lengths: Sequence[int]) -> list[dict[str
 
 
 def _seconds(request: Any, ids: Any, *, int8: bool) -> dict[str, float]:  # noqa: ANN401
-    """Seconds of each part: of each operation, those of its fastest run.
+    """Seconds of each part: of each operation, the mean of the runs after the first.
 
     OpenVINO gives the mean of all runs of a model so far, of whatever length: the model must be a new one.
     """
-    best: dict[str, tuple[str, float]] = {}
-    before: dict[str, float] = {}
-    for run in range(1, RUNS + 1):
+    request.infer([ids])
+    first = {count.node_name: count.real_time.total_seconds() for count in request.profiling_info}
+    for _ in range(RUNS):
         request.infer([ids])
-        for count in request.profiling_info:
-            name, so_far = count.node_name, run * count.real_time.total_seconds()
-            taken, before[name] = so_far - before.get(name, 0.0), so_far
-            if taken < best.get(name, ("", float("inf")))[1]:
-                best[name] = count.node_type, taken
+    ran: dict[str, tuple[str, float]] = {}
+    for count in request.profiling_info:
+        taken = ((RUNS + 1) * count.real_time.total_seconds() - first.get(count.node_name, 0.0)) / RUNS
+        ran[count.node_name] = count.node_type, max(taken, _TICK if count.real_time else 0.0)
     seconds: dict[str, float] = {}
-    for kind, taken in best.values():
+    for kind, taken in ran.values():
         part = _KINDS.get(kind, REST)
         if part in (FIXED, FOUND) and not int8:
             part = MATRICES

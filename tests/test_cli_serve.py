@@ -16,6 +16,7 @@ import httpx
 import pytest
 import uvicorn
 from proteins import CALMODULIN, HISTONE
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import protvec
 from protvec.cli.app import run
@@ -194,6 +195,14 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 1
     return code, lines[0]
+
+
+def test_matrices_leave_the_cores_to_requests() -> None:
+    from protvec.server.running import limit_blas
+
+    with threadpool_limits(2, user_api="blas"):  # which gives back what there was
+        limit_blas()
+        assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {1}
 
 
 @pytest.mark.parametrize(

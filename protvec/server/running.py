@@ -69,7 +69,20 @@ def application(settings: ServerSettings, level: str) -> FastAPI:
     from protvec.server.app import build
 
     start_logging(level)
+    limit_blas()
     return build(settings)
+
+
+def limit_blas() -> None:
+    """Have the products of matrices of this process take one thread each: requests are what shares the cores.
+
+    Many small products are in an answer, and the threads of a BLAS wait for the next one by turning: they took half of
+    a server's processor time.
+    """
+    import numpy  # noqa: F401, ICN001  # the limit is of the libraries that are there
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="blas")
 
 
 def run(

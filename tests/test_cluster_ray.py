@@ -1,4 +1,4 @@
-"""An ingest on Ray's own local cluster of several nodes: whatever dies, the database is that of a local ingest."""
+"""An ingest and an index on Ray's own cluster of several nodes: whatever dies, they are those of one machine."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pytest
+import store_data as data
 from proteins import random_sequence, write_fasta
+from test_store_index import matrix, put
 
 import protvec
 from protvec import cluster
-from protvec.cluster import on_ray, pool
-from protvec.errors import EngineError, IngestInterrupted
+from protvec.cli.app import run
+from protvec.cluster import indexing, on_ray, pool
+from protvec.errors import DatabaseError, EngineError, IngestInterrupted
 from protvec.ingest import Observer, Options, make_plan, open_sources
-from protvec.store import Store
+from protvec.store import IndexPart, Store
+from protvec.store.index import vectors
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -262,6 +267,65 @@ def test_what_fails_everywhere_is_said(
         plan = make_plan(sources, store, OPTIONS)
         with pytest.raises(EngineError, match=r"shard \d failed on 2 workers: .*no engine here"):
             cluster.ingest_on_ray(sources, plan, store, protvec.Settings(), encoder=slow(0.0, fails=True))
+
+
+def builders() -> list[int]:
+    """Processes that build a part of an index just now."""
+    import psutil
+
+    return [p.pid for p in psutil.process_iter(["cmdline"]) if "_build_part" in " ".join(p.info["cmdline"] or ())]
+
+
+def test_an_index_while_a_worker_is_killed(
+    nodes: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What parts find is in test_cluster_index.py."""
+    monkeypatch.setattr(vectors, "_PARTITION_ROWS", 64)
+    monkeypatch.setattr(vectors, "_SAMPLE", 40)
+    store = Store.create(tmp_path / "db", data.space(), codec="none")
+    for start in range(0, 1500, 250):
+        put(store, start, start + 250)
+    killed: list[int] = []
+    done = threading.Event()
+
+    def kill() -> None:
+        while not done.is_set() and not killed:
+            for pid in builders()[:1]:
+                os.kill(pid, signal.SIGKILL)
+                killed.append(pid)
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        assert run(["index", "--db", store.path, "--kind", "ivf_sq", "--target-recall", "0.9", "--ray", "auto"]) == 0
+    finally:
+        done.set()
+        killer.join()
+    assert killed
+    said = capsys.readouterr()
+    assert "4 of 4 parts indexed" in said.err
+    assert "vector\tivf_sq\t1,500 proteins indexed" in said.out
+    (index,) = [each for each in Store.open(store.path).indexes() if each.column == "vector"]
+    assert (index.indexed, index.pending, index.target) == (1500, 0, 0.9)
+    assert index.recall is not None
+    assert index.recall >= 0.9
+    exact, found = protvec.Database(store.pinned()), protvec.open(store.path, search_memory=0)
+    shares = []
+    for query in matrix(20, 99):
+        hits = found.search_vector(query, k=10)
+        assert not hits.index.exact
+        shares.append(len({*hits.ids} & {*exact.search_vector(query, k=10).ids}) / 10)
+    assert sum(shares) / len(shares) >= 0.85
+    assert run(["index", "--db", store.path, "--drop", "--ray", "auto"]) == 2
+
+
+def test_what_a_worker_that_indexes_raises_is_said(nodes: Any) -> None:
+    lost = IndexPart(uri="/not/here", storage=None, version=1, column="vector", kind="ivf_sq", fragments=(0,), rows=1)
+    workers = indexing._Workers(lambda: ray, None, lambda _: None)
+    assert workers.count == 2
+    with pytest.raises(DatabaseError, match="does not see /not/here"):
+        workers.build([lost], np.ones((1, data.D), np.float32))
 
 
 def test_no_cluster_at_an_address() -> None:

@@ -17,12 +17,15 @@ import object_store
 import pytest
 import store_data as data
 from proteins import HISTONE, UBIQUITIN, write_fasta
+from test_cluster_index import Here
+from test_store_index import matrix, put
 
 import protvec
 from protvec.cli.app import run
 from protvec.errors import DatabaseExistsError, DatabaseFormatError, DatabaseLocationError, DatabaseNotFoundError
 from protvec.store import Store
 from protvec.store.check import check, repair
+from protvec.store.index import vectors
 from protvec.store.location import locate
 
 BUCKET = "proteomes"
@@ -55,6 +58,21 @@ def contents(store):
     ids = sorted(i for batch in store.iter_proteins(columns=["id"]) for i in batch["id"].to_pylist())
     vectors = store.get(ids, columns=["vector"])["vector"].to_pylist()
     return ids, vectors, store.residues(ids)
+
+
+def test_an_index_in_parts(url, options, monkeypatch):
+    """As workers of a Ray cluster build it."""
+    monkeypatch.setattr(vectors, "_SAMPLE", 10)
+    store = Store.create(url, data.space(), codec="none", storage_options=options)
+    for start in (0, 150):
+        put(store, start, start + 150)
+    store.index("ivf_flat", workers=Here())
+    (index,) = [each for each in store.index("ivf_sq", workers=Here()) if each.column == "vector"]
+    assert (index.kind, index.indexed, index.pending) == ("ivf_sq", 300, 0)
+    assert len([part for each in store.handles()[0].describe_indices() for part in each.segments]) == 2
+    found = protvec.open(url, search_memory=0, storage_options=options).search_vector(matrix(1, 5)[0], k=5)
+    assert not found.index.exact
+    assert found.ids == protvec.Database(store).search_vector(matrix(1, 5)[0], k=5).ids
 
 
 def test_snapshots_and_columns(url, options):

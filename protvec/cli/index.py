@@ -11,10 +11,11 @@ import typer
 from protvec.cli import console
 from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, SearchMemory, open_store
+from protvec.cli.ray import quiet_ray
 from protvec.words import size
 
 if TYPE_CHECKING:
-    from protvec.store import IndexInfo
+    from protvec.store import IndexInfo, Store
 
 
 class Kind(str, Enum):
@@ -39,18 +40,28 @@ def index(
             min=0.0, max=1.0, help="The share of the true ten nearest to find.  [default: 0.98]", show_default=False
         ),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="auto|ADDRESS",
+            help="Build the index of vectors on all nodes of a Ray cluster; auto takes the one that runs here, or "
+            "starts one.",
+            show_default=False,
+        ),
+    ] = None,
     drop: Annotated[bool, typer.Option("--drop", help="Remove all indexes: every search is exact.")] = False,
     as_json: Json = False,
 ) -> None:
     """Build the indexes that suit the size of a database, and measure what they find. Ingest does it by itself."""
-    if drop and (kind is not Kind.auto or target_recall is not None):
+    if drop and (kind is not Kind.auto or target_recall is not None or ray is not None):
         raise typer.BadParameter("takes no other options", param_hint="--drop")
     store = open_store(db)
     if drop:
         console.note(f"{db}: {plural(store.drop_indexes(), 'index', 'indexes')} removed; every search is exact")
         there = store.indexes()
     else:
-        there = store.index(kind.value, target_recall=target_recall, notify=console.note)
+        there = _built(store, kind, target_recall, ray)
     if as_json:
         print(json.dumps({"indexes": [each.to_dict() for each in there]}))
     elif not drop:
@@ -58,6 +69,15 @@ def index(
             print(_line(each))
         if not any(each.kind.startswith("ivf") for each in there):
             console.note(f"{db}: no index of vectors: every search is exact")
+
+
+def _built(store: Store, kind: Kind, target_recall: float | None, ray: str | None) -> list[IndexInfo]:
+    if ray is None:
+        return store.index(kind.value, target_recall=target_recall, notify=console.note)
+    from protvec import cluster
+
+    quiet_ray()
+    return cluster.index_on_ray(store, kind.value, target_recall=target_recall, address=ray, notify=console.note)
 
 
 def _line(index: IndexInfo) -> str:

@@ -30,6 +30,7 @@ from protvec.cli.options import (
     open_store,
 )
 from protvec.cli.output import writing
+from protvec.cli.ray import quiet_ray
 from protvec.cli.reading import (
     AllowNucleotides,
     Dataset,
@@ -224,14 +225,10 @@ def _run(database: Database, plan: Plan, sources: Sequence[Source], ray: str | N
 
 
 def _run_on_ray(database: Database, plan: Plan, sources: Sequence[Source], address: str, observer: Observer) -> Report:
-    import os
-
     from protvec import cluster
     from protvec import ingest as library
 
-    # Ray reports its use over the network unless told not to, and says a page of things that are no news here.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    quiet_ray()
     store = database.store
     library.check_fits(plan, store)
     report = cluster.ingest_on_ray(sources, plan, store, database.settings, address=address, observer=observer)

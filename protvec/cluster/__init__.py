@@ -1,7 +1,8 @@
 """Past one machine: records cut into shards, shards embedded anywhere, and committed into one database.
 
 ``cut`` reads FASTA and leaves a directory of shards, ``embed_shard`` embeds one of them on whichever machine sees that
-directory, ``commit`` puts them into a database. The result is that of an ingest on one machine.
+directory, ``commit`` puts them into a database. The result is that of an ingest on one machine. On a Ray cluster,
+``ingest_on_ray`` does all of it, and ``index_on_ray`` builds the index of vectors.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from protvec.cluster.committing import Committed, check_complete, commit, commit
 from protvec.cluster.cutting import cut
 from protvec.cluster.embedding import embed_shard, encoder_for
 from protvec.cluster.forecast import Forecast, Rate, Wanted, forecast
+from protvec.cluster.indexing import index_on_ray
 from protvec.cluster.manifest import Manifest, Part
 from protvec.cluster.on_ray import ingest_on_ray
 from protvec.cluster.shards import Progress, Shards
@@ -30,5 +32,6 @@ __all__ = [
     "embed_shard",
     "encoder_for",
     "forecast",
+    "index_on_ray",
     "ingest_on_ray",
 ]

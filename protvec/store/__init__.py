@@ -16,7 +16,7 @@ from protvec.store.digest import digest, vector_digest
 from protvec.store.entries import Changed, InputFile, LogEntry, Skipped
 from protvec.store.exact import cosines, query_matrix
 from protvec.store.filters import both, quote
-from protvec.store.index import IndexInfo
+from protvec.store.index import BuiltPart, IndexInfo, IndexPart, IndexWorkers, build_part
 from protvec.store.ledger import Ledger
 from protvec.store.location import Location, free_bytes, locate
 from protvec.store.places import MapRecord, Places
@@ -48,6 +48,7 @@ __all__ = [
     "PROTEIN_COLUMNS",
     "SCHEMA_VERSION",
     "SUMMARY_COLUMNS",
+    "BuiltPart",
     "Changed",
     "Claims",
     "Codec",
@@ -55,7 +56,9 @@ __all__ = [
     "Found",
     "FoundSegments",
     "IndexInfo",
+    "IndexPart",
     "IndexUse",
+    "IndexWorkers",
     "InputFile",
     "Known",
     "Ledger",
@@ -74,6 +77,7 @@ __all__ = [
     "Stored",
     "Work",
     "both",
+    "build_part",
     "bytes_per_residue",
     "bytes_per_sequence",
     "cosines",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, QueryError
 from protvec.store.changes import Changes
-from protvec.store.index import vectors
+from protvec.store.index import parts, vectors
 from protvec.store.index.record import KEY, KINDS, VECTOR_INDEX, IndexInfo, Record, indexes_of, record_of, usable
 from protvec.store.memory import bytes_coded
 from protvec.store.scoring import scoring_of
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lance import LanceDataset
+
+    from protvec.store.index.parts import IndexWorkers
 
 # Columns that conditions are about, and what suits them. Below so many rows lance reads the column as quickly.
 _SCALAR = {
@@ -43,7 +45,12 @@ class Indexing(Changes):
         return indexes_of(self._current()[0])
 
     def index(
-        self, kind: str = "auto", *, target_recall: float | None = None, notify: Callable[[str], None] | None = None
+        self,
+        kind: str = "auto",
+        *,
+        target_recall: float | None = None,
+        notify: Callable[[str], None] | None = None,
+        workers: IndexWorkers | None = None,
     ) -> list[IndexInfo]:
         """Build the indexes that a database of this size is to have, and have it keep to that.
 
@@ -55,6 +62,7 @@ class Indexing(Changes):
                 or ``ivf_flat`` or ``ivf_sq``.
             target_recall: The share of the true ten nearest that it should find; 0.98 unless it was said before.
             notify: Called with a line of text for each that is built.
+            workers: Who builds the index of vectors, in parts; this process, as one, by default.
 
         Raises:
             QueryError: An unknown kind, or a recall that is not above 0 and at most 1.
@@ -70,7 +78,7 @@ class Indexing(Changes):
         target = before.target if target_recall is None else target_recall
         remove_unfinished_indexes(self._newest()[0])
         self._build_scalar(say)
-        self._build_vector(Record(kind=kind, target=target), say)
+        self._build_vector(Record(kind=kind, target=target), say, workers)
         return indexes_of(self._newest()[0])
 
     def drop_indexes(self) -> int:
@@ -129,7 +137,7 @@ class Indexing(Changes):
                 commit(handle, partial(_index_column, column=column, kind=kind))
         self._newest()
 
-    def _build_vector(self, wanted: Record, say: Callable[[str], None]) -> None:
+    def _build_vector(self, wanted: Record, say: Callable[[str], None], workers: IndexWorkers | None = None) -> None:
         handle = self._newest()[0]
         kind = self._chosen(handle, wanted.kind) if handle.count_rows() else None
         if kind is None:
@@ -139,7 +147,11 @@ class Indexing(Changes):
             return
         handle = self._filled(handle)
         say(f"indexing {handle.count_rows():,} vectors ({kind})")
-        handle, _ = commit(handle, lambda target: vectors.build(target, kind, scoring_of(target.schema).column))
+        column = scoring_of(handle.schema).column
+        if workers is None:
+            handle, _ = commit(handle, lambda target: vectors.build(target, kind, scoring_of(target.schema).column))
+        else:
+            handle = parts.build(handle, kind, column, storage=self.location.storage, workers=workers)
         record = vectors.tuned(handle, dataclasses.replace(wanted, built=kind), scoring_of(handle.schema).column)
         self._note(record)
         say(f"{kind}: recall@10 {record.recall:.3f} measured on this database, target {record.target:g}")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _SPARE = 16
 _SAMPLE = 128  # vectors of the database that recall is measured with
 _K = 10
+METRIC = "cosine"
 _PARTITION_ROWS = 1024  # of which a search looks through some dozens
 # Vectors for each partition that its centre is learnt from, and bytes that all of these may take while it is.
 _SAMPLED, _LEAST_SAMPLED, _SAMPLE_BYTES = 256, 8, 1 << 30
@@ -37,19 +38,24 @@ _MORE = 2  # times as many partitions as in proportion, where a condition leaves
 
 def build(dataset: LanceDataset, kind: str, column: str) -> None:
     """Make the index of vectors, in one commit, in place of one that there is; in bounded memory."""
-    partitions = max(1, int(dataset.count_rows()) // _PARTITION_ROWS)
+    partitions = partitions_of(int(dataset.count_rows()))
     dataset.create_index(
         column,
         kind.upper(),
         name=VECTOR_INDEX,
-        metric="cosine",
+        metric=METRIC,
         num_partitions=partitions,
-        sample_rate=_sampled(partitions, dataset.schema.field(column).type.list_size),
+        sample_rate=sampled(partitions, dataset.schema.field(column).type.list_size),
         replace=True,
     )
 
 
-def _sampled(partitions: int, dimension: int) -> int:
+def partitions_of(rows: int) -> int:
+    """How many partitions an index of so many rows has."""
+    return max(1, rows // _PARTITION_ROWS)
+
+
+def sampled(partitions: int, dimension: int) -> int:
     """How many vectors for each partition its centre is learnt from: as many as there is memory for."""
     return max(_LEAST_SAMPLED, min(_SAMPLED, _SAMPLE_BYTES // (partitions * dimension * 4)))
 
@@ -87,7 +93,7 @@ def search(
     """
     rows = int(dataset.count_rows())
     passing = rows if passing is None else passing
-    partitions = max(1, rows // _PARTITION_ROWS)
+    partitions = partitions_of(rows)
     share = passing / max(1, rows)
     nprobes = round(record.nprobes * max(1, k / _K))  # it was tuned for ten: more neighbours are farther apart
     if share < 1:
@@ -108,7 +114,7 @@ def _near(
     dataset: LanceDataset, nearest: dict[str, object], where: str | None, columns: list[str], nprobes: int
 ) -> pa.Table:
     """What so many partitions have. Without a maximum, lance goes through all of them."""
-    nearest = nearest | {"metric": "cosine", "minimum_nprobes": nprobes, "maximum_nprobes": nprobes}
+    nearest = nearest | {"metric": METRIC, "minimum_nprobes": nprobes, "maximum_nprobes": nprobes}
     return read(dataset, where=enclosed(where), user=where, columns=columns, nearest=nearest, prefilter=True)
 
 
@@ -125,7 +131,7 @@ def tuned(dataset: LanceDataset, record: Record, column: str) -> Record:
     names = sample["id"].to_pylist()
     nearest = exact.search(dataset, queries, k=_K + 1, where=None, columns=["id"], vectors=column)
     truth = [_others(table, name) for name, table in zip(names, nearest, strict=True)]
-    partitions = max(1, rows // _PARTITION_ROWS)
+    partitions = partitions_of(rows)
     probes = [n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512) if n < partitions] + [partitions]
     best = record
     for nprobes, refine in product(probes, _REFINE[str(record.built)]):

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 LENGTHS = (100, 400, 1_000, 2_000)
 RUNS = 5  # of each length, after a first that does not count
-_TICK = 1e-6  # seconds, which the counters are in
 FIXED, FOUND, MATRICES, ATTENTION, GATE, REST = (
     "matrices, steps fixed",
     "matrices, steps found",
@@ -113,7 +112,7 @@ def _seconds(request: Any, ids: Any, *, int8: bool) -> dict[str, float]:  # noqa
     ran: dict[str, tuple[str, float]] = {}
     for count in request.profiling_info:
         taken = ((RUNS + 1) * count.real_time.total_seconds() - first.get(count.node_name, 0.0)) / RUNS
-        ran[count.node_name] = count.node_type, max(taken, _TICK if count.real_time else 0.0)
+        ran[count.node_name] = count.node_type, max(taken, 0.0)
     seconds: dict[str, float] = {}
     for kind, taken in ran.values():
         part = _KINDS.get(kind, REST)
@@ -152,7 +151,7 @@ def held_against(entry: dict[str, Any], peaks: Mapping[str, float | None]) -> di
         peak, gflop = peaks["bf16" if other else entry["precision"]], entry["gflop"].get(part)
         best = gflop / peak if gflop and peak else None
         least += best or 0.0
-        parts[part] = {"share": seconds / total, "of_peak": best / seconds if best else None}
+        parts[part] = {"share": seconds / total, "of_peak": best / seconds if best and seconds else None}
     return entry | {
         "peaks": dict(peaks),
         "parts": parts,

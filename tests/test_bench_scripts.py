@@ -155,7 +155,7 @@ def test_the_parts_of_the_time_are_all_of_it(random_t5: Checkpoint, precision: s
     (entry,) = _bench_parts.measure(str(random_t5.directory), precision, [60])
     assert sum(entry["gflop"].values()) == pytest.approx(_bench_encoders.flop(random_t5, [59]) / 1e9), "59 and </s>"
     assert set(entry["gflop"]) - {_bench_parts.FIXED} <= set(entry["seconds"]), "a part that has products takes time"
-    assert all(seconds > 0 for seconds in entry["seconds"].values())
+    assert min(entry["seconds"].values()) >= 0, "what takes less than a microsecond counts as nothing"
 
 
 def test_parts_are_held_against_the_peak_of_their_arithmetic() -> None:

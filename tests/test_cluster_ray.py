@@ -97,11 +97,14 @@ def same(db: Path, local: Path) -> bool:
 
 def embedded(db: Path) -> int:
     """Sequences in the shards of a run that is under way."""
-    count = 0
-    for path in (db / on_ray.WORK).glob("*/shard-*.lancedb"):
-        with contextlib.suppress(protvec.ProtvecError):
-            count += Store.open(path).count()
-    return count
+    return sum(counted(path) for path in (db / on_ray.WORK).glob("*/shard-*.lancedb"))
+
+
+def counted(db: Path) -> int:
+    """Proteins of a database that may be in the making."""
+    with contextlib.suppress(protvec.ProtvecError):
+        return Store.open(db).count()
+    return 0
 
 
 def wait_for(check: Any) -> None:
@@ -208,7 +211,7 @@ def test_a_driver_that_is_killed_and_started_again(nodes: Any, tmp_path: Path, f
     db = tmp_path / "db"
     task = json.dumps({"address": nodes.address, "db": str(db), "fasta": str(fasta), "pause": 0.05})
     child = subprocess.Popen([sys.executable, str(Path(__file__).with_name("ray_child.py")), task])
-    wait_for(lambda: (db / "proteins.lance").exists() and Store.open(db).count() > 0)
+    wait_for(lambda: counted(db) > 0)
     child.kill()
     child.wait()
     before, stored = embedded(db), Store.open(db).count()

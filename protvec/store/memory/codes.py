@@ -75,7 +75,6 @@ class Codes:
         along = np.float32(query @ self.common)
         rest = self._turned((query - along * self.common)[None])
         codes, scale = _rounded(rest)
-        packed = numkong.dots_pack(codes)
         lost = np.float32(np.linalg.norm(rest - codes * scale) * (1 + _SLACK) + _SLACK)
         length = np.float32(np.linalg.norm(rest) * (1 + _SLACK))
         count = len(self) if rows is None else len(rows)
@@ -84,7 +83,8 @@ class Codes:
         def compare(part: slice) -> None:
             at: slice | NDArray[np.intp] = part if rows is None else rows[part]
             here = bound[part]
-            here[:] = np.asarray(numkong.dots_packed(self.bytes[at], packed))[:, 0]
+            # Of one query this takes half of the time of ``dots_packed``, which is for many.
+            here[:] = np.asarray(numkong.cdist(codes, self.bytes[at], metric="dot", out_dtype="float32"))[0]
             here *= self.scale[at]
             here *= scale[0]
             here += along * self.along[at]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from protvec.errors import DatabaseError
 from protvec.store import layout
 from protvec.store.filters import in_lists
 from protvec.store.inserting import insert, remove_doubled
@@ -92,7 +93,13 @@ class Changes(Reader):
             handle = fill_means(handle, rule, self.space.dimension, residues)
         for column in handle.schema.names:
             if column not in but and (key := key_of(column)) is not None:
-                handle = fill(handle, derived(column, self._transforms.get(key)))
+                try:
+                    handle = fill(handle, derived(column, self._transforms.get(key)))
+                except DatabaseError:
+                    newest = self._newest()[0]
+                    if column in newest.schema.names:
+                        raise
+                    return self._filled(newest, but=but)  # another process has put another search space in its place
         return handle
 
     def _sweep(self) -> int:

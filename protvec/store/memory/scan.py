@@ -10,6 +10,8 @@ from protvec.store.exact import cosines
 from protvec.store.system import keep_memory
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from protvec.store.memory.codes import Codes
@@ -119,8 +121,8 @@ def nearest_many(rows: Rows, queries: NDArray[np.float32], *, k: int, allowed: A
         query, place = np.divmod(hits, scores.shape[1])
         found.append(_Pairs(query, place + start, scores.reshape(-1)[hits]))
         if sum(len(part.query) for part in found) > 16 * max(k, _FEW) * len(queries):
-            found = [_thinned(found, best, k, margin)]
-    pairs = _thinned(found, best, k, margin)
+            found = [thinned(found, best, k, margin)]
+    pairs = thinned(found, best, k, margin)
     return _ranked(rows, queries, pairs.place, pairs.query, k)
 
 
@@ -273,7 +275,12 @@ def kth_of_each(scores: NDArray[np.float32], k: int) -> NDArray[np.float32]:
     return kth
 
 
-def _thinned(found: list[_Pairs], best: NDArray[np.float32], k: int, margin: NDArray[np.float32]) -> _Pairs:
+def thinned(
+    found: Sequence[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]],
+    best: NDArray[np.float32],
+    k: int,
+    margin: NDArray[np.float32],
+) -> _Pairs:
     """The candidates of all tiles that are still among the k best, by query; raises ``best`` to what they say."""
     query, place, score = (np.concatenate(each) for each in zip(*found, strict=True))
     order = np.lexsort((-score, query))

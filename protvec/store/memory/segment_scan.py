@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from protvec.store.memory.parts import in_parts
-from protvec.store.memory.scan import kth_largest, kth_of_each
+from protvec.store.memory.scan import kth_largest, kth_of_each, thinned
 from protvec.store.segments.vectors import rounded
 from protvec.store.system import THREADS, keep_memory
 
@@ -148,11 +148,11 @@ def _of_some(
         found.append((query, owner + start, scores[query, owner]))
         held += len(query)
         if held > _KEPT * max(k, 64) * queries:
-            found = [_thinned(found, best, k, margin)]
+            found = [thinned(found, best, k, margin)]
             held = len(found[0][0])
     if not found:
         return [np.zeros(0, np.intp)] * queries
-    query, owner, _ = _thinned(found, best, k, margin)
+    query, owner, _ = thinned(found, best, k, margin)
     return np.split(owner, np.searchsorted(query, np.arange(1, queries)))
 
 
@@ -163,24 +163,6 @@ def _tiles(segments: Segments, size: int) -> Iterator[tuple[int, int]]:
         stop = int(np.searchsorted(segments.starts, segments.starts[start] + size, side="right")) - 1
         yield start, max(stop, start + 1)
         start = max(stop, start + 1)
-
-
-def _thinned(
-    found: list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]],
-    best: NDArray[np.float32],
-    k: int,
-    margin: NDArray[np.float32],
-) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:
-    """The candidates that are still good enough, by query; raises ``best`` to what they say."""
-    query, owner, score = (np.concatenate(each) for each in zip(*found, strict=True))
-    order = np.lexsort((-score, query))
-    query, owner, score = query[order], owner[order], score[order]
-    starts = np.searchsorted(query, np.arange(len(best)))
-    kth = starts + k - 1
-    full = np.searchsorted(query, np.arange(len(best)), side="right") > kth
-    best[full] = np.maximum(best[full], score[kth[full]])
-    keep = score >= (best - margin)[query]
-    return query[keep], owner[keep], score[keep]
 
 
 class _Products:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from protvec.cluster.embedding import engine_of
 from protvec.cluster.records import ShardCommits
-from protvec.errors import DatabaseError, IngestInterrupted, ShardError, SpaceMismatchError
+from protvec.errors import DatabaseError, ShardError, SpaceMismatchError
 from protvec.ingest import Observer, Report
+from protvec.ingest.recorded import note_commit, recorded
 from protvec.ingest.records import jobs
-from protvec.ingest.runner import check_counts, note_counts
 from protvec.store import Claims, digest
 
 if TYPE_CHECKING:
@@ -164,23 +165,12 @@ class _Committer:
         ready = self._ready(left)
         if not (partial or wait):
             _refuse(self._shards, sorted(set(left) - set(ready)))
-        report, start = self._report, time.monotonic()
-        with self._store.ledger.running(
-            self.command, files=self._shards.manifest.files, options=self._options()
-        ) as entry:
-            report.run = entry.run
-            try:
-                self._work(ready, entry, wait=wait, poll=poll)
-            finally:
-                self._claims.close()
-                report.seconds = time.monotonic() - start
-                report.in_input_order(report.files)
-                note_counts(report, entry)
-            if report.interrupted:
-                report.requested -= report.unaccounted
-                raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
-            check_counts(report, entry)
-        self._store.settle()
+        report, files = self._report, self._shards.manifest.files
+        with (
+            recorded(self._store, self.command, report, files=files, options=self._options()) as entry,
+            closing(self._claims),
+        ):
+            self._work(ready, entry, wait=wait, poll=poll)
         return report
 
     def _options(self) -> dict[str, Any]:
@@ -249,19 +239,16 @@ class _Committer:
         """Commit a shard, unless another committer has meanwhile."""
         if number not in self._to_do():
             return
-        report, store = self._report, self._store
-
-        def committed() -> None:
-            note_counts(report, entry)
-            store.ledger.progress(entry)
-            self._observer.committed(report)
-            store.maintain()
-
         output = self._shards.output(number) if number < self._shards.count else None
         self._note_precision(output.precision if output is not None else None, entry)
-        commits = ShardCommits(store, self._shards.manifest.options, report, entry, output, committed)
+        options, report, store = self._shards.manifest.options, self._report, self._store
+
+        def committed() -> None:
+            note_commit(store, report, entry, self._observer)
+
+        commits = ShardCommits(store, options, report, entry, output, committed)
         source = self._shards.source(number)
-        for job in jobs([source], store, self._shards.manifest.options, report, batch_size=LOOK_UP):
+        for job in jobs([source], store, options, report, batch_size=LOOK_UP):
             commits.put(job, None)
             self._observer.advanced(1, job.row["length"] if job.embed else 0)
             if commits.due:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from protvec.errors import DatabaseError
+from protvec.ingest.recorded import check_counts, note_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,8 +103,7 @@ class Target:
     def note(self, report: Moved) -> None:
         """Put what is done so far into the ledger."""
         if self.entry is not None and self.store is not None:
-            self.entry.counts |= report.counts | {"requested": report.requested - report.unaccounted}
-            self.entry.skipped, self.entry.changed = report.skipped, report.changed
+            note_counts(report, self.entry)
             self.store.ledger.progress(self.entry)
 
     def finish(self, report: Moved) -> None:
@@ -114,13 +113,7 @@ class Target:
             DatabaseError: A record or a row is missing.
         """
         self.note(report)
-        rows = report.added + report.reused + report.updated
-        written = self.entry.counts.get("written", 0) if self.entry else 0
-        if not report.balanced or rows != written:
-            raise DatabaseError(
-                f"{report.database}: {report.unaccounted} records are not accounted for; "
-                f"{rows} proteins of the report, {written} written: run `protvec check`"
-            )
+        check_counts(report, report.database, self.entry)
         if self.store is None:
             report.created = False
             return

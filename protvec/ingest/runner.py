@@ -7,9 +7,10 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from protvec.engine.base import embed
-from protvec.errors import DatabaseError, IngestInterrupted
+from protvec.errors import DatabaseError
 from protvec.ingest.commits import Commits
 from protvec.ingest.course import Course
+from protvec.ingest.recorded import note_commit, recorded
 from protvec.ingest.records import BATCH, jobs
 from protvec.ingest.report import Report
 from protvec.store import Claims
@@ -65,66 +66,20 @@ def run(plan: Plan, store: Store, encoder: Encoder | None, observer: Observer | 
         engine=encoder.engine if encoder else None,
         precision=encoder.precision if encoder else None,
     )
-    with store.ledger.running(
-        "ingest",
-        files=[source.describe() for source in plan.sources],
-        options=plan.options.to_dict() | {"residues": store.codec},
-        engine=report.engine,
-        precision=report.precision,
-    ) as entry:
-        report.run = entry.run
-        start = time.monotonic()
-        try:
-            _run(plan, store, encoder, observer, report, entry)
-        finally:
-            report.seconds = time.monotonic() - start
-            report.in_input_order(report.files)
-            note_counts(report, entry)
-        if report.interrupted:
-            report.requested -= report.unaccounted
-            raise IngestInterrupted("stopped as asked; what was done so far is stored", report=report)
-        check_counts(report, entry)
-    store.settle()
+    options = plan.options.to_dict() | {"residues": store.codec}
+    files = [source.describe() for source in plan.sources]
+    with recorded(store, "ingest", report, files=files, options=options) as entry:
+        _run(plan, store, encoder, observer, report, entry)
     return report
-
-
-def note_counts(report: Report, entry: LogEntry) -> None:
-    """Put into the ledger's entry what is done so far; records read ahead and not come to are not requested."""
-    entry.counts |= report.counts | {"requested": report.requested - report.unaccounted}
-    entry.skipped, entry.changed = report.skipped, report.changed
-
-
-def check_counts(report: Report, entry: LogEntry) -> None:
-    """Whether every record met one fate, and every row of the report is one that a commit has.
-
-    ``Store.write`` reads each commit's keys again, and counts the rows that are there.
-
-    Raises:
-        DatabaseError: A record or a row is missing.
-    """
-    if not report.balanced:
-        raise DatabaseError(f"{report.database}: {report.unaccounted} records are not accounted for: {report.counts}")
-    rows, written = report.added + report.reused + report.updated, entry.counts.get("written", 0)
-    if rows != written:
-        raise DatabaseError(
-            f"{report.database}: {rows} proteins of the report, but {written} written: run `protvec check`"
-        )
 
 
 def _run(
     plan: Plan, store: Store, encoder: Encoder | None, observer: Observer, report: Report, entry: LogEntry
 ) -> None:
     """Go through the input until everything is done: once, unless other processes are at the same work."""
-
-    def committed() -> None:
-        note_counts(report, entry)
-        store.ledger.progress(entry)
-        observer.committed(report)
-        store.maintain()
-
     course = Course(plan.requested // BATCH + 1)
     claims = Claims(store.location)
-    commits = Commits(store, plan.options, report, entry, claims, committed)
+    commits = Commits(store, plan.options, report, entry, claims, lambda: note_commit(store, report, entry, observer))
     moved = time.monotonic()
     try:
         while course.goes_on and not report.interrupted:

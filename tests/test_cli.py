@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
 from proteins import CALMODULIN, HISTONE, UBIQUITIN, random_sequence, write_fasta
 
-from protvec.cli.app import run
+from protvec.cli.app import build, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from typer import Typer
 
 RECORDS = [
     ("his1 histone one", HISTONE),
@@ -422,6 +426,24 @@ def test_help_and_version(cli: Cli) -> None:
     error_line(cli)
 
 
+def test_options_that_are_alike_are_declared_once() -> None:
+    declared: dict[tuple[str, type, str], set[int]] = {}
+    for command in commands(build()):
+        for name, parameter in inspect.signature(inspect.unwrap(command), eval_str=True).parameters.items():
+            kind, *declarations = get_args(parameter.annotation) or (parameter.annotation,)
+            for each in declarations:
+                declared.setdefault((name, kind, each.help), set()).add(id(each))
+    assert ("db", str, "The database: a directory, or s3://…, gs://…, az://…") in declared
+    assert not {alike: len(times) for alike, times in declared.items() if len(times) > 1}
+
+
+def commands(app: Typer) -> Iterator[Callable[..., object]]:
+    yield from (command.callback for command in app.registered_commands if command.callback)
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            yield from commands(group.typer_instance)
+
+
 def test_debug_shows_the_traceback(cli: Cli, db: Path) -> None:
     cli("--debug", "search", "--id", "nowhere", "--db", db, code=1)
     assert "Traceback" in cli.err
@@ -489,5 +511,6 @@ def test_delete_takes_no_for_an_answer(cli: Cli, db: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
     cli("delete", "--id", "cam", "--db", db, code=1)
-    assert "nothing deleted" in cli.err
+    assert "This would delete 1 protein from" in cli.err
+    assert "nothing changed" in cli.err
     assert json.loads(cli("info", "--db", db, "--json"))["proteins"] == 4

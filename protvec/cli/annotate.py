@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,7 +11,7 @@ import typer
 from protvec.cli import console
 from protvec.cli.console import plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.cli.output import writing
+from protvec.cli.output import ReportFile, deliver
 
 if TYPE_CHECKING:
     from protvec import annotate as library
@@ -56,9 +55,7 @@ def annotate(
         list[str] | None, typer.Option(metavar="COLUMN", help="Remove an added column instead. May be repeated.")
     ] = None,
     db: Db = DEFAULT_DB,
-    report_file: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")
-    ] = None,
+    report_file: ReportFile = None,
     as_json: Json = False,
 ) -> None:
     """Add columns of your own to proteins, from a table: numbers, text, booleans, lists."""
@@ -86,12 +83,7 @@ def annotate(
     store = open_store(db)  # a wrong path is said before a long table is read
     report = library.annotate(store, library.open_sheet(table, stdin=sys.stdin.buffer), options)
     _show(report)
-    text = json.dumps(report.to_dict(), ensure_ascii=False)
-    if report_file:
-        with writing(report_file) as stream:
-            stream.write(f"{text}\n".encode())
-    if as_json:
-        print(text)
+    deliver(report.to_dict(), report_file, as_json=as_json)
 
 
 def _pairs(given: list[str], option: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.cli.output import writing
+from protvec.cli.output import Force, check_force, writing
 
 
 class Method(str, Enum):
@@ -37,7 +37,7 @@ def map_(
             "-o", "--output", metavar="FILE", help="Draw it: .html (one file, opens anywhere), .png, .svg, or .tsv."
         ),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace FILE.")] = False,
+    force: Force = False,
     again: Annotated[bool, typer.Option("--again", help="Compute it anew, whatever there is.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -47,8 +47,7 @@ def map_(
     """
     if color is not None and output is None:
         raise typer.BadParameter("colours a picture: give a FILE with -o", param_hint="--color")
-    if force and output is None:
-        raise typer.BadParameter("is for a file of -o", param_hint="--force")
+    check_force(output, force)
     from protvec.database import Database, Settings
     from protvec.projection.chart import check_suffix
     from protvec.projection.files import write_to

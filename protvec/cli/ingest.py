@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -29,7 +27,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
-from protvec.cli.output import writing
+from protvec.cli.output import ReportFile, deliver
 from protvec.cli.ray import quiet_ray
 from protvec.cli.reading import (
     AllowNucleotides,
@@ -41,6 +39,7 @@ from protvec.cli.reading import (
     SkipInvalid,
     Taxid,
     Update,
+    check_codec,
     reading,
 )
 from protvec.errors import DatabaseExistsError, InputError
@@ -96,9 +95,7 @@ def ingest(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what there is to do and what it costs; write nothing.")
     ] = False,
-    report_file: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")
-    ] = None,
+    report_file: ReportFile = None,
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
@@ -153,8 +150,7 @@ class _Target:
         self._check_codec(self._database.store)
 
     def _check_codec(self, store: Store) -> None:
-        if self._asked not in (None, store.codec):
-            raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {self._asked}")
+        check_codec(store, self._asked)
         keeps = store.segment_rule is not None
         if self._segments not in (None, keeps):
             option = "--segments" if self._segments else "--no-segments"
@@ -285,10 +281,20 @@ def show_details(tally: Tally) -> None:
         note(f"  {plural(tally.stale, 'protein')} with other metadata than stored; --update replaces it")
     for change, count in tally.changes.most_common():
         note(f"  {plural(count, 'sequence')} cleaned: {change}")
+    show_skipped(tally, "--report FILE")
+
+
+def show_skipped(tally: Tally, everything: str) -> None:
+    """Some of the skipped records, and how many there are of each kind.
+
+    Args:
+        tally: What was done.
+        everything: Where all of them are listed.
+    """
     for skipped in tally.skipped[:SHOWN]:
         console.warn(f"skipped {skipped}")
     if len(tally.skipped) > SHOWN:
-        note(f"  … and {len(tally.skipped) - SHOWN:,} more skipped; --report FILE lists all:")
+        note(f"  … and {len(tally.skipped) - SHOWN:,} more skipped; {everything} lists all:")
         for reason, count in tally.reasons.most_common(SHOWN):
             note(f"    {count:,} x {reason}")
 
@@ -298,13 +304,3 @@ def _planned(plan: Plan, cost: Estimate | None) -> dict[str, Any]:
     counts = {name: getattr(plan, name) for name in ("requested", "added", "reused", "updated", "unchanged")}
     counts |= {"skipped": len(plan.skipped), "distinct": plan.distinct, "residues": plan.residues_to_embed}
     return counts | {"estimate": {} if cost is None else dataclasses.asdict(cost)}
-
-
-def deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
-    """Write a report where it was asked for."""
-    text = json.dumps(content, ensure_ascii=False)
-    if file:
-        with writing(file) as stream:
-            stream.write(f"{text}\n".encode())
-    if as_json:
-        print(text)

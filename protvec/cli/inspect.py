@@ -11,9 +11,8 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural
-from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
+from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, Yes, confirm, open_store
 from protvec.cli.output import writing
-from protvec.errors import QueryError
 from protvec.words import size
 
 if TYPE_CHECKING:
@@ -170,7 +169,7 @@ def delete(
     ids: Annotated[list[str] | None, typer.Option("--id", help="A protein to remove. May be repeated.")] = None,
     where: Where = None,
     db: Db = DEFAULT_DB,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     as_json: Json = False,
 ) -> None:
     """Remove proteins by id or by condition, and the residue arrays that only they used."""
@@ -182,17 +181,9 @@ def delete(
         store.get(ids, columns=["id"])  # a wrong id is said before the question is asked
     count = len(set(ids)) if ids else store.count(where)
     if count and not yes:
-        _confirm(count, db)
+        confirm(f"delete {plural(count, 'protein')} from {db}")
     removed = database.delete(ids, where=where) if count else 0
     if as_json:
         print(json.dumps({"deleted": removed, "left": len(database)}))
     else:
         console.note(f"{plural(removed, 'protein')} deleted, {len(database):,} left")
-
-
-def _confirm(count: int, db: str) -> None:
-    if not sys.stdin.isatty():
-        raise QueryError(f"this would delete {plural(count, 'protein')} from {db}; add --yes to do it")
-    if not typer.confirm(f"Delete {plural(count, 'protein')} from {db}?", err=True):
-        console.note("nothing deleted")
-        raise console.Stop(1)

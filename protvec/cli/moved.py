@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,9 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import duration, note, plural
-from protvec.cli.options import DEFAULT_DB, Db, Json, ResidueCodec, create_store, open_store
-from protvec.errors import DatabaseNotFoundError
+from protvec.cli.ingest import SHOWN, show_skipped
+from protvec.cli.options import DEFAULT_DB, Db, Json, ResidueCodec, create_store, open_if_there, open_store
+from protvec.cli.reading import SkipInvalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from protvec.exchange import Moved
     from protvec.space import Space
     from protvec.store import Store
-
-SHOWN = 10  # records that are named; all are in --json and in the log
 
 
 class VectorFormat(str, Enum):
@@ -68,9 +66,7 @@ def import_(
     dataset: Annotated[str | None, typer.Option(help="Name stored with every record that has none.")] = None,
     residues: Residues = None,
     update: Annotated[bool, typer.Option("--update", help="Replace known proteins that differ.")] = False,
-    skip_invalid: Annotated[
-        bool, typer.Option("--skip-invalid", help="Exit with 0 also when records were skipped.")
-    ] = False,
+    skip_invalid: SkipInvalid = False,
     as_json: Json = False,
 ) -> None:
     """Store the vectors of a file, and its residue arrays if it has any: parquet, HDF5 or NumPy."""
@@ -86,7 +82,7 @@ def import_(
         update=update,
     )
     with console.counting("Reading") as progress:
-        report = exchange.import_into(_there(db), file, _maker(db), options, progress=progress)
+        report = exchange.import_into(open_if_there(db), file, _maker(db), options, progress=progress)
     _show(report, "record", as_json=as_json)
     if report.skipped and not skip_invalid:
         raise console.Stop(1)
@@ -110,7 +106,7 @@ def merge(
     stores = [open_store(path) for path in databases]
     with console.counting("Copying") as progress:
         report = exchange.merge_into(
-            _there(into),
+            open_if_there(into),
             stores,
             _maker(into),
             prefer=prefer.value if prefer else None,
@@ -120,12 +116,6 @@ def merge(
     _show(report, "protein", as_json=as_json)
     if report.skipped:
         raise console.Stop(1)
-
-
-def _there(path: str) -> Store | None:
-    with suppress(DatabaseNotFoundError):
-        return open_store(path)
-    return None
 
 
 def _maker(path: str) -> Callable[[Space, str], Store]:
@@ -154,12 +144,7 @@ def _show(report: Moved, noun: str, *, as_json: bool) -> None:
         note(f"  columns added: {', '.join(report.columns_added)}")
     _name(f"stored without a sequence, as none was given for {noun}s", report.without_sequence)
     _name("sequences that no vector was there for", report.sequences_unused)
-    for skipped in report.skipped[:SHOWN]:
-        console.warn(f"skipped {skipped}")
-    if len(report.skipped) > SHOWN:
-        note(f"  … and {len(report.skipped) - SHOWN:,} more skipped; `protvec log {report.run}` lists all:")
-        for reason, count in report.reasons.most_common(SHOWN):
-            note(f"    {count:,} x {reason}")
+    show_skipped(report, f"`protvec log {report.run}`")
     if as_json:
         print(json.dumps(report.to_dict(), ensure_ascii=False))
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+import sys
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from protvec.cli.console import note, state
+from protvec.cli.console import Stop, note, state
+from protvec.errors import DatabaseNotFoundError, QueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,6 +108,7 @@ Device: TypeAlias = Annotated[
     str, typer.Option("--device", help="cpu, or a torch device such as cuda.", rich_help_panel=MODEL)
 ]
 Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")]
+Yes: TypeAlias = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 Where: TypeAlias = Annotated[
     str | None,
     typer.Option(
@@ -165,7 +169,14 @@ def open_store(db: str, *, at: str | None = None) -> Store:
     """
     from protvec.store import Store
 
-    return Store.open(db, at=at, storage_options=_options_for(db), search_memory=state.search_memory)
+    return Store.open(db, at=at, storage_options=storage_options_for(db), search_memory=state.search_memory)
+
+
+def open_if_there(db: str) -> Store | None:
+    """The database that an option names; None where there is none."""
+    with suppress(DatabaseNotFoundError):
+        return open_store(db)
+    return None
 
 
 def create_store(db: str, space: Space, *, codec: str, segments: bool = True) -> Store:
@@ -181,7 +192,7 @@ def create_store(db: str, space: Space, *, codec: str, segments: bool = True) ->
         space,
         codec=codec,
         segments=segments,
-        storage_options=_options_for(db),
+        storage_options=storage_options_for(db),
         search_memory=state.search_memory,
     )
 
@@ -205,9 +216,26 @@ def with_storage_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _options_for(db: str) -> dict[str, str] | None:
-    """The storage options for a database, which may be a local one beside another in an object store."""
-    return state.storage_options if ":" in db else None
+def storage_options_for(place: str) -> dict[str, str] | None:
+    """The storage options for a place, which may be a local one beside another in an object store."""
+    return state.storage_options if ":" in place else None
+
+
+def confirm(would: str) -> None:
+    """Ask before something that cannot be taken back.
+
+    Args:
+        would: What it is, after "this would".
+
+    Raises:
+        QueryError: There is nobody to ask.
+        Stop: The answer is no.
+    """
+    if not sys.stdin.isatty():
+        raise QueryError(f"this would {would}; add --yes to do it")
+    if not typer.confirm(f"This would {would}. Do it?", err=True):
+        note("nothing changed")
+        raise Stop(1)
 
 
 def _pairs(given: list[str]) -> dict[str, str]:

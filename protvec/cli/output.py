@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeAlias
 
 import typer
 
@@ -38,6 +39,9 @@ OutputFile: TypeAlias = Annotated[
     Path | None, typer.Option("-o", "--output", metavar="FILE", help="Write there.", rich_help_panel=OUTPUT)
 ]
 Force: TypeAlias = Annotated[bool, typer.Option("--force", help="Replace FILE.", rich_help_panel=OUTPUT)]
+ReportFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")
+]
 
 
 def check_output(format: Format | None, header: bool | None, output: Path | None, force: bool) -> None:
@@ -48,6 +52,15 @@ def check_output(format: Format | None, header: bool | None, output: Path | None
     """
     if header is not None and format is not None and format not in HEADERS:
         raise typer.BadParameter(f"{format.value} has none to leave out or add", param_hint="--header")
+    check_force(output, force)
+
+
+def check_force(output: Path | None, force: bool) -> None:
+    """Refuse ``--force`` without a file.
+
+    Raises:
+        typer.BadParameter: As it says.
+    """
     if force and output is None:
         raise typer.BadParameter("is for a file of -o", param_hint="--force")
 
@@ -72,3 +85,13 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         return
     with replacing(path.resolve(), force=True) as temporary, temporary.open("wb") as stream:
         yield stream
+
+
+def deliver(content: dict[str, Any], file: Path | None, *, as_json: bool) -> None:
+    """Write a report where it was asked for."""
+    text = json.dumps(content, ensure_ascii=False)
+    if file:
+        with writing(file) as stream:
+            stream.write(f"{text}\n".encode())
+    if as_json:
+        print(text)

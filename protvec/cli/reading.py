@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from protvec.cli.options import ResidueCodec
+from protvec.errors import InputError
 
 if TYPE_CHECKING:
     from protvec.ingest import Options
+    from protvec.store import Store
 
 Files: TypeAlias = Annotated[
     list[str], typer.Argument(metavar="FASTA...", help="FASTA files, plain or .gz; - for standard input.")
@@ -71,6 +73,16 @@ def reading(
         fix=_fixes(fix or []),
         nucleotides_ok=allow_nucleotides,
     )
+
+
+def check_codec(store: Store, asked: str | None) -> None:
+    """Refuse to keep residues otherwise than a database does.
+
+    Raises:
+        InputError: It keeps them in another codec than the one that was asked for.
+    """
+    if asked not in (None, store.codec):
+        raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {asked}")
 
 
 def _fixes(given: list[str]) -> frozenset[str]:

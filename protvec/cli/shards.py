@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protvec.cli import console
 from protvec.cli.console import duration, note, plural
-from protvec.cli.ingest import deliver, show_details, show_report
+from protvec.cli.ingest import SHOWN, show_details, show_report
 from protvec.cli.options import (
     DATABASE,
     DEFAULT_DB,
@@ -30,8 +28,11 @@ from protvec.cli.options import (
     Threads,
     create_store,
     model_settings,
+    open_if_there,
     open_store,
+    storage_options_for,
 )
+from protvec.cli.output import ReportFile, deliver
 from protvec.cli.reading import (
     AllowNucleotides,
     Dataset,
@@ -42,9 +43,10 @@ from protvec.cli.reading import (
     SkipInvalid,
     Taxid,
     Update,
+    check_codec,
     reading,
 )
-from protvec.errors import DatabaseExistsError, DatabaseNotFoundError, IngestInterrupted, InputError
+from protvec.errors import DatabaseExistsError, IngestInterrupted, InputError
 
 if TYPE_CHECKING:
     from protvec.cluster import Committed, Shards
@@ -54,11 +56,9 @@ if TYPE_CHECKING:
     from protvec.space import Space
     from protvec.store import Store
 
-SHOWN = 10
 Directory = Annotated[
     str, typer.Argument(metavar="SHARDS", help="The directory of `protvec shard`, or its URL in an object store.")
 ]
-ReportFile = Annotated[Path | None, typer.Option("--report", metavar="FILE", help="Write the report as JSON.")]
 
 
 def shard(
@@ -96,7 +96,7 @@ def shard(
 
     settings = model_settings(model, precision, Engine.auto, None, "cpu", offline)
     options = reading(dataset, organism, taxid, update=update, fix=fix, allow_nucleotides=allow_nucleotides)
-    store = _there(db) if db else None
+    store = open_if_there(db) if db else None
     space, codec, recorded = _kind(store, settings, residues.value if residues else None)
     with open_sources(files, stdin=sys.stdin.buffer) as sources:
         made = cluster.cut(
@@ -108,7 +108,7 @@ def shard(
             options=options,
             precision=recorded if precision == "auto" else precision.value,
             store=store,
-            storage_options=_options_for(output),
+            storage_options=storage_options_for(output),
         )
     console.note_model(space.model)
     _show_cut(made, output)
@@ -183,17 +183,7 @@ def commit(
 def _open(directory: str) -> Shards:
     from protvec.cluster import Shards
 
-    return Shards.open(directory, storage_options=_options_for(directory))
-
-
-def _options_for(place: str) -> dict[str, str] | None:
-    return console.state.storage_options if ":" in place else None
-
-
-def _there(db: str) -> Store | None:
-    with suppress(DatabaseNotFoundError):
-        return open_store(db)
-    return None
+    return Shards.open(directory, storage_options=storage_options_for(directory))
 
 
 def _kind(store: Store | None, settings: Settings, codec: str | None) -> tuple[Space, str, str | None]:
@@ -204,8 +194,7 @@ def _kind(store: Store | None, settings: Settings, codec: str | None) -> tuple[S
         return settings.checkpoint().space, codec or DEFAULT_CODEC, None
     if settings.model is not None:
         store.check_space(settings.checkpoint().space)
-    if codec not in (None, store.codec):
-        raise InputError(f"{store.path} keeps residue arrays as {store.codec}, not {codec}")
+    check_codec(store, codec)
     return store.space, store.codec, store.precision
 
 
@@ -279,8 +268,8 @@ def _commit(shards: Shards, db: str, *, partial: bool, wait: bool) -> Committed:
 
 
 def _target(shards: Shards, db: str) -> Store:
-    with suppress(DatabaseNotFoundError):
-        return open_store(db)
+    if (store := open_if_there(db)) is not None:
+        return store
     try:
         return create_store(db, shards.manifest.space, codec=shards.manifest.codec)
     except DatabaseExistsError:  # made by another committer just now
@@ -303,7 +292,7 @@ def _show_state(shards: Shards, db: str, *, as_json: bool) -> None:
     """How far each shard is."""
     from protvec.cluster import committed_shards
 
-    store = _there(db)
+    store = open_if_there(db)
     there = committed_shards(shards, store) if store is not None else set()
     listed = shards.location.entries()
     found = [shards.progress(number, listed=listed) for number in range(shards.count)]

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural
-from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.errors import QueryError
+from protvec.cli.options import DEFAULT_DB, Db, Json, Yes, confirm, open_store
 from protvec.words import size
 
-if TYPE_CHECKING:
-    from protvec.store import Store
-
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a snapshot.")]
-Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
 
 def snapshot(
@@ -59,21 +53,12 @@ def restore(name: Name, db: Db = DEFAULT_DB, yes: Yes = False, as_json: Json = F
     store = open_store(db)
     then = open_store(db, at=name).count()
     if not yes:
-        _confirm(store, db, name, then)
+        confirm(f"put {db} from {plural(store.count(), 'protein')} to the {then:,} of snapshot {name}")
     before = store.restore(name)
     line = f"{plural(store.count(), 'protein')} again, as at {name}; `protvec restore {before}` goes back"
     if before == name:
         line = f"{db} is as it was at {name} already"
     _answer({"restored": name, "proteins": store.count(), "before": before}, line, as_json=as_json)
-
-
-def _confirm(store: Store, db: str, name: str, then: int) -> None:
-    change = f"{db} from {plural(store.count(), 'protein')} to the {then:,} of snapshot {name}"
-    if not sys.stdin.isatty():
-        raise QueryError(f"this would put {change}; add --yes to do it")
-    if not typer.confirm(f"Put {change}?", err=True):
-        console.note("nothing restored")
-        raise console.Stop(1)
 
 
 def _answer(plain: dict[str, object], line: str, *, as_json: bool) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural
-from protvec.cli.options import DEFAULT_DB, Db, Json, ResidueCodec, open_store
-from protvec.errors import QueryError
+from protvec.cli.options import DEFAULT_DB, Db, Json, ResidueCodec, Yes, confirm, open_store
 from protvec.words import size
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def compact(db: Db = DEFAULT_DB, now: Now = False, as_json: Json = False) -> Non
 def recode(
     codec: Annotated[ResidueCodec, typer.Argument(metavar="CODEC", help="int8, int4, float16 or none.")],
     db: Db = DEFAULT_DB,
-    yes: Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     now: Now = False,
     as_json: Json = False,
 ) -> None:
@@ -53,7 +51,7 @@ def recode(
     before = _bytes(store)
     question = _question(store, codec.value)
     if question and not yes:
-        _confirm(question, db)
+        confirm(f"{question} in {db}")
     with console.progress() as shown:
         task = shown.add_task("Recoding", total=None, rate="")
 
@@ -105,11 +103,3 @@ def _question(store: Store, codec: str) -> str | None:
     if is_finer(codec, store.codec):
         return f"make {plural(count, 'residue array')} larger and no better: what {store.codec} lost is not regained,"
     return None
-
-
-def _confirm(question: str, db: str) -> None:
-    if not sys.stdin.isatty():
-        raise QueryError(f"this would {question} in {db}; add --yes to do it")
-    if not typer.confirm(f"This would {question} in {db}. Do it?", err=True):
-        console.note("nothing changed")
-        raise console.Stop(1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from server_client import listening
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,22 +40,11 @@ def browser() -> Iterator[Any]:
 def serving(app: FastAPI) -> Iterator[str]:
     """An application on a port of this machine; its address. Models are loaded by then, or cannot be."""
     import httpx
-    import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.02)
-        address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
-        while "loading" in httpx.get(f"{address}readyz").json()["databases"].values():
+    with listening(app) as address:
+        while "loading" in httpx.get(f"{address}/readyz").json()["databases"].values():
             time.sleep(0.05)
-        yield address
-    finally:
-        server.should_exit = True
-        thread.join()
+        yield f"{address}/"
 
 
 @dataclass

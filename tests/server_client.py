@@ -1,18 +1,21 @@
-"""An application in this process, asked over HTTP as a client would; and its databases."""
+"""An application in this process, asked as a client would, over HTTP or without; and its databases."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import uvicorn
 from proteins import CALMODULIN, HISTONE, UBIQUITIN, write_fasta
 
 import protvec
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from fastapi import FastAPI
@@ -32,6 +35,22 @@ def make_database(folder: Path) -> Path:
     db.ingest(write_fasta(folder / "b.fa", RECORDS[3:]), organism="L'Oryza")
     db.annotate({"id": ["his1", "his2"], "plddt": [90.5, None], "secreted": [True, False], "go": [["GO:1"], ["GO:2"]]})
     return folder / "db"
+
+
+@contextlib.contextmanager
+def listening(app: FastAPI) -> Iterator[str]:
+    """An application on a port of this machine, in a thread; its address, without a slash at the end."""
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", ws="none"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive(), "the server did not start"
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
 
 
 class Running:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import socket
-import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +11,8 @@ import httpx
 import numpy as np
 import pyarrow as pa
 import pytest
-import uvicorn
 from proteins import CALMODULIN, HISTONE, UBIQUITIN
+from server_client import listening
 
 import protvec
 from protvec.align import Scoring
@@ -51,18 +48,10 @@ def db(plants: Path) -> Iterator[protvec.Database]:
 
 @pytest.fixture(scope="module")
 def url(plants: Path) -> Iterator[str]:
-    """A server on loopback, in a thread; it asks for a key."""
+    """A server that asks for a key."""
     app = create_app({"plants": plants}, keys=[Key.of("ann", SECRET)], limits=Limits(sequence_length=500))
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with listening(app) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

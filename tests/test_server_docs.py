@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
-import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-import uvicorn
+from server_client import listening
 from test_docs import ROOT, blocks, here  # noqa: F401  # a fixture
 
 import protvec
@@ -29,17 +26,8 @@ SHOWN = "http://127.0.0.1:8000"
 @pytest.fixture
 def url(here: Path) -> Iterator[str]:  # noqa: F811
     protvec.create(here / "plants.lancedb", model="near").ingest(here / "AtCol-0.fa.gz", dataset="AtCol-0")
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        app = create_app({"plants": here / "plants.lancedb"})
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with listening(create_app({"plants": here / "plants.lancedb"})) as address:
+        yield address
 
 
 def test_python(url: str) -> None:

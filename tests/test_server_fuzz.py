@@ -5,14 +5,11 @@ scripts/fuzz_server.py does the same for longer.
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import uvicorn
 from hypothesis import HealthCheck, given, settings
+from server_client import listening
 
 from protvec.server import Limits, create_app
 
@@ -27,18 +24,8 @@ DB = "plants"
 
 @pytest.fixture(scope="module")
 def url(plants: Path) -> Iterator[str]:
-    """A server on loopback."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        app = create_app({DB: plants}, limits=Limits(seconds=20))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+    with listening(create_app({DB: plants}, limits=Limits(seconds=20))) as address:
+        yield address
 
 
 def checks() -> list[Any]:

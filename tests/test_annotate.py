@@ -198,6 +198,7 @@ class TestFiles:
             (b"id\tscore\nL0.1\t1\n", "protvec has its own 'score'"),
             (b"id\tnull\nL0.1\t1\n", "it is a word of SQL"),
             (b"id\ttrue\nL0.1\t1\n", "it is a word of SQL"),
+            (b"id\tselect\nL0.1\t1\n", "it is a word of SQL"),  # in parentheses, as filters are
             (b"id\ta\tA\nL0.1\t1\t2\n", "two columns would be named 'a'"),
         ],
     )

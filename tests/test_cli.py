@@ -282,6 +282,8 @@ def test_search_options_act(cli: Cli, db: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["query.fa"], 1, "neither a file nor a protein sequence"),
+        ([""], 1, "the query sequence is empty"),
+        ([HISTONE, "--columns", " ,"], 1, "--columns names no column"),
         ([HISTONE, "--where", "nonsense = 1"], 1, "nonsense"),
         ([HISTONE, "--columns", "nonsense"], 1, "no column 'nonsense'"),
         (["--id", "hsi1"], 1, "his1"),

@@ -30,6 +30,7 @@ def cli(capsys, db, tmp_path, monkeypatch):
         assert run([*arguments, "--db", db]) == code
         return capsys.readouterr()
 
+    call.db = db
     return call
 
 
@@ -81,14 +82,23 @@ def test_a_second_ingest_changes_no_protein_for_its_columns(tmp_path, capsys):
 
 def test_mistakes(cli, tmp_path):
     (tmp_path / "t.tsv").write_text("id\tx\nP0000\t1\n")
-    for words in ([], ["--table", "t.tsv", "--drop", "x"], ["--table", "t.tsv", "--rename", "x"]):
+    for words in (
+        [],
+        ["--table", "t.tsv", "--drop", "x"],
+        ["--table", "t.tsv", "--rename", "x"],
+        ["--drop", "x", "--replace"],
+        ["--drop", "x", "--report", "r.json"],
+    ):
         assert cli("annotate", *words, code=2).err.startswith("protvec: error: Invalid value")
     for words, message in (
         (["--table", "absent.tsv"], "absent.tsv: cannot be read: No such file"),
         (["--table", "t.tsv", "--type", "x=number"], "'number' is no type"),
         (["--table", "t.tsv", "--key", "idd"], "no column 'idd'"),
         (["--drop", "x"], "no column 'x' was added"),
+        (["--table", "t.tsv", "--columns", ""], "--columns names no column"),
+        (["--table", "t.tsv", "--report", "nowhere/r.json"], "nowhere/r.json: there is no directory nowhere"),
     ):
         err = cli("annotate", *words, code=1).err
         assert message in err
         assert err.count("\n") == 1
+    assert "x" not in Store.open(cli.db).columns

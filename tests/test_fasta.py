@@ -302,6 +302,8 @@ def test_a_missing_file(tmp_path: Path):
 
 
 def test_a_directory(tmp_path: Path):
+    with pytest.raises(FastaError, match="the name of a file is empty"):
+        list(read(""))
     with pytest.raises(FastaError, match=f"^{tmp_path}: this is a directory: name the FASTA files in it$"):
         list(read(tmp_path))
 

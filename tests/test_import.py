@@ -458,7 +458,7 @@ class TestRecordsThatCannotBeUsed:
         )
         new = Store.create(tmp_path / "new", data.space(), codec="none")
         new.add_columns([pa.field("weight", pa.float64())])
-        with pytest.raises(ExchangeError, match="column weight is double, not string"):
+        with pytest.raises(ExchangeError, match="column weight is double in the database, not string: rename it"):
             protvec.import_file(tmp_path / "x.parquet", new.path, model="tiny")
         assert new.count() == 0
 
@@ -550,6 +550,22 @@ class TestFilesThatCannotBeRead:
         pq.write_table(pa.table({"id": ["a"], "x": [1]}), tmp_path / "x.parquet")
         with pytest.raises(ExchangeError, match="needs columns id and vector, but has id, x"):
             protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("a b", "'a b' cannot name a column: letters"),
+            ("score", "protvec has its own 'score': rename it"),
+            ("select", "a word of SQL: rename it"),
+            ("gene", "column gene is string in the database, not int64: rename it"),
+        ],
+    )
+    def test_a_column_that_cannot_be_one_makes_no_database(self, tmp_path, name, said):
+        table = pa.table({"id": ["a"], "vector": [[1.0, 2.0]], name: [1]})
+        pq.write_table(table, tmp_path / "x.parquet")
+        with pytest.raises(ExchangeError, match=said):
+            protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+        assert not (tmp_path / "db").exists()
 
     def test_h5_in_another_layout(self, tmp_path):
         with h5py.File(tmp_path / "x.h5", "w") as file:

@@ -196,12 +196,23 @@ class TestRefusals:
         a, b = two
         a.add_columns([pa.field("weight", pa.float64())])
         b.add_columns([pa.field("weight", pa.string())])
-        with pytest.raises(QueryError, match=r"column weight is double in .*/a, string in .*/b"):
+        with pytest.raises(QueryError, match=r"column weight is double in .*/a, weight is string in .*/b"):
             protvec.merge([a.path, b.path], tmp_path / "c")
 
     def test_one_that_is_not_there(self, two, tmp_path):
         with pytest.raises(DatabaseNotFoundError, match="nowhere"):
             protvec.merge([two[0].path, tmp_path / "nowhere"], tmp_path / "c")
+
+
+def test_names_that_differ_in_case_only_are_refused_before_anything_is_written(two, tmp_path):
+    a, b = two
+    a.add_columns([pa.field("depth", pa.int64())])
+    b.add_columns([pa.field("Depth", pa.int64())])
+    with pytest.raises(QueryError, match=r"column depth is int64 in .*a, Depth is int64 in .*b: rename one"):
+        protvec.merge([a.path, b.path], tmp_path / "c")
+    assert not (tmp_path / "c").exists()
+    with pytest.raises(QueryError, match="name the databases"):
+        protvec.merge([], tmp_path / "c")
 
 
 def test_columns_of_both(two, tmp_path):
@@ -235,7 +246,11 @@ def test_a_killed_merge_is_finished_by_the_next(two, tmp_path):
     there = Store.open(tmp_path / "c").count()
     assert 6 <= there < 18
     protvec.merge([a.path, b.path], tmp_path / "c")
-    assert contents(Store.open(tmp_path / "c")) == dict(sorted((contents(b) | contents(a)).items()))
+    c = Store.open(tmp_path / "c")
+    assert contents(c) == dict(sorted((contents(b) | contents(a)).items()))
+    done, killed = c.ledger.entries()
+    assert (done.state, killed.state, done.gained + killed.gained) == ("done", "killed", c.count())
+    assert protvec.open(c.path).check().findings == []
 
 
 class TestCommand:

@@ -118,7 +118,23 @@ def test_numpy_files(tmp_path: Path, kind: type) -> None:
 def test_names_beside_a_numpy_file(tmp_path: Path) -> None:
     np.save(tmp_path / "v.npy", MATRIX)
     (tmp_path / "v.npy.ids.txt").write_text("a\nb\nc\n")
+    assert read(tmp_path / "v.npy") == [(name, row.tolist()) for name, row in zip("abc", MATRIX, strict=True)]
+    np.save(tmp_path / "v.npy", np.asfortranarray(MATRIX.astype(np.int32)))  # any numbers, with names as without
     assert [name for name, _ in read(tmp_path / "v.npy")] == ["a", "b", "c"]
+    np.save(tmp_path / "v.npy", MATRIX * [[1], [0], [1]])
+    with pytest.raises(ExchangeError, match=r"vector 2 \(b\) is zero"):
+        read(tmp_path / "v.npy")
+    np.save(tmp_path / "v.npy", MATRIX[0])
+    for names, said in {"a\nb\n": "1 vectors, but 2 ids in .*v.npy.ids.txt", "\n": "line 1 of .* has no id"}.items():
+        (tmp_path / "v.npy.ids.txt").write_text(names)
+        with pytest.raises(ExchangeError, match=said):
+            read(tmp_path / "v.npy")
+    (tmp_path / "v.npy.ids.txt").write_text("a\n")
+    assert read(tmp_path / "v.npy") == [("a", MATRIX[0].tolist())]
+    np.save(tmp_path / "v.npy", MATRIX[:2])
+    (tmp_path / "v.npy.ids.txt").write_text("a\na\n")
+    with pytest.raises(ExchangeError, match="two vectors are called 'a'"):
+        read(tmp_path / "v.npy")
 
 
 def test_hdf5_of_vectors_and_of_residues(tmp_path: Path) -> None:
@@ -169,7 +185,7 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "v.fa").write_text(">a\nMKV\n")
     (tmp_path / "v.txt").write_text("1 2 3\n")
     for name, said in {
-        "v.npy": "not a NumPy array",
+        "v.npy": "not a NumPy array, or damaged$",
         "v.fa": "not vectors",
         "v.txt": "which format",
         "none.npy": "no such file",

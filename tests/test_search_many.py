@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -60,6 +60,41 @@ def test_vectors_without_names_are_numbered(db: Database) -> None:
     answers = db.search_vectors(rng.standard_normal((300, data.D)), k=1)
     assert [hits.query for hits in answers][254:258] == ["vector 255", "vector 256", "vector 257", "vector 258"]
     assert list(db.search_vectors(np.empty((0, data.D)))) == []
+
+
+@pytest.mark.parametrize(
+    "search",
+    [
+        lambda empty, db: empty.search("MKV"),
+        lambda empty, db: empty.search_many(["MKV"]),
+        lambda empty, db: empty.search_id("P000"),
+        lambda empty, db: empty.search_vector(np.ones(data.D)),
+        lambda empty, db: empty.search_vectors(np.ones((2, data.D))),
+        lambda empty, db: empty.search_like(["P000"]),
+        lambda empty, db: empty.search_text("P000"),
+        lambda empty, db: empty.search_all(),
+        lambda empty, db: empty.search_against(db),
+        lambda empty, db: db.search_against(empty),
+    ],
+)
+def test_a_database_without_proteins_answers_nothing(tmp_path: Path, db: Database, search: Any) -> None:
+    empty = Database(Store.create(tmp_path / "empty", data.space(), codec="none"))
+    with pytest.raises(QueryError, match="empty holds no proteins yet"):
+        search(empty, db)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 1.5}, "k is 1.5; it must be a whole number"),
+        ({"k": None}, "k is None; it must be a whole number"),
+        ({"columns": "length"}, r"give a list of names, as \['length'\]"),
+    ],
+)
+def test_options_of_another_kind(db: Database, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(QueryError, match=message):
+        db.search_id("P000", **options)
+    assert len(db.search_id("P000", k=np.int64(3))) == 3
 
 
 def test_a_protein_is_left_out_for_each_vector(db: Database) -> None:

@@ -194,6 +194,20 @@ def test_a_partial_file_of_another_search_is_refused(
     assert not Path(f"{target}.partial").exists()
 
 
+def test_less_memory_is_another_search_where_it_leaves_segments_out(
+    tmp_path: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.create(tmp_path / "db", data.space())
+    data.write(store, [data.row(f"P{i:03d}", data.sequence(i) * 40) for i in range(40)])
+    assert str(store.calibrate()).startswith("whitened")
+    ask = ["--all", "--db", store.path, "-k", 5, "-o", tmp_path / "hits.tsv"]
+    with monkeypatch.context() as patch:
+        interrupted(10, patch)
+        attempt(*ask, code=130)
+    assert "segments was True, and is False" in attempt(*ask, "--search-memory", "1K", code=1)
+    assert "going on after " in attempt(*ask)
+
+
 def test_a_database_that_changed_since_is_named(
     tmp_path: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:

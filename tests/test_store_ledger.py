@@ -27,12 +27,13 @@ from protvec import ingest
 from protvec.cli.app import run as cli
 from protvec.errors import DatabaseError, DatabaseFormatError, IngestInterrupted, QueryError
 from protvec.store import SCHEMA_VERSION, LogEntry, Store
+from protvec.store.check import check
 from protvec.store.location import locate
 from protvec.store.tables import Merged, merge_counted
 from protvec.store.verify import check_commit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from protvec import Database
 
@@ -168,6 +169,27 @@ class TestIngest:
 
 
 class TestOtherCommands:
+    @pytest.mark.parametrize(
+        "next_run",
+        [
+            lambda store: store.delete(ids=["P0001"]),
+            lambda store: store.delete(where="id = 'nobody'"),
+            lambda store: store.recode("int4"),
+        ],
+    )
+    def test_the_next_run_closes_one_that_was_killed(self, store: Store, next_run: Callable[[Store], object]) -> None:
+        data.write(store, data.numbered(0, 3))
+        killed = store.ledger._entry("ingest")
+        with subprocess.Popen(["true"]) as process:
+            killed.pid = process.pid
+        killed.started -= timedelta(minutes=1)
+        store.ledger._save(killed)
+        assert [finding.code for finding in check(store).findings] == ["killed-run"]
+        next_run(store)
+        assert check(store).findings == []
+        assert store.ledger.entry(killed.run).state == "killed"
+        assert gained(store) == store.count()
+
     def test_writes_and_deletions_are_recorded(self, store: Store) -> None:
         data.write(store, data.numbered(0, 5))
         data.write(store, data.numbered(3, 7))

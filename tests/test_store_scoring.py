@@ -26,6 +26,8 @@ from protvec.store.scoring import calibrating, column, scoring_of
 from protvec.transform import ENOUGH, Moments, fit
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 COUNT = 300
@@ -496,6 +498,27 @@ def test_a_damaged_file_of_the_numbers_is_made_again(store: Store) -> None:
     assert codes(again) == {"no-transform": 1}
     assert repair(again).ok
     same(again.search(matrix(1, 5)[0], k=9), oracle(again, matrix(1, 5)[0], 9))
+
+
+@pytest.mark.parametrize("mend", [lambda store: repair(store), lambda store: store.calibrate()])
+def test_numbers_with_other_bytes_in_them_are_made_again(store: Store, mend: Callable[[Store], object]) -> None:
+    """The same fit has the same key: its row is there, can be read, and is wrong."""
+    import lance
+    import pyarrow as pa
+
+    store.calibrate()
+    table = lance.dataset(f"{store.path}/transforms.lance")
+    rows = table.to_table().to_pylist()
+    table.delete("true")
+    middle = len(rows[0]["data"]) // 2
+    rows[0]["data"] = rows[0]["data"][:middle] + b"damage" + rows[0]["data"][middle + 6 :]
+    table.insert(pa.Table.from_pylist(rows, schema=table.schema), mode="append")
+    again = Store.open(store.path)
+    assert codes(again) == {"no-transform": 1}
+    mend(again)
+    found = Store.open(store.path)
+    assert codes(found) == {}
+    same(found.search(matrix(1, 5)[0], k=9), oracle(found, matrix(1, 5)[0], 9))
 
 
 _FITS = """

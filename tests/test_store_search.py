@@ -123,6 +123,8 @@ def test_an_empty_database_gives_an_empty_table(tmp_path):
         (1.0, "shape"),
         ([[1.0], [1.0, 2.0]], "not a query vector"),
         ("MKV", "not a query vector"),
+        (np.full(data.D, 1j), "complex"),
+        (np.full(data.D, 1e300), "not finite"),
     ],
 )
 def test_a_query_without_direction_is_an_error(filled, query, message):

@@ -169,7 +169,7 @@ def _as_arrow(source: Any) -> pa.Table:  # noqa: ANN401
             named = source.reset_index() if any(source.index.names) else source
             return pa.Table.from_pandas(named, preserve_index=False)
         return pa.table(source)
-    except (pa.ArrowException, TypeError, ValueError) as error:
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise TableError(f"not a table: {str(error).splitlines()[0]}", place="the table") from error
 
 

@@ -10,8 +10,9 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural
+from protvec.cli.fields import parse
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.cli.output import ReportFile, deliver
+from protvec.cli.output import ReportFile, check_report, deliver
 
 if TYPE_CHECKING:
     from protvec import annotate as library
@@ -61,7 +62,20 @@ def annotate(
     """Add columns of your own to proteins, from a table: numbers, text, booleans, lists."""
     if bool(table) == bool(drop):
         raise typer.BadParameter("give --table or --drop, one of them", param_hint="--table")
+    check_report(report_file)
     if drop:
+        given = {
+            "--key": key != "id",
+            "--columns": columns is not None,
+            "--rename": rename,
+            "--type": types,
+            "--separator": separator is not None,
+            "--null": null,
+            "--replace": replace,
+            "--report": report_file,
+        }
+        if option := next((name for name, value in given.items() if value), None):
+            raise typer.BadParameter("is for --table: it has no use with --drop", param_hint=option)
         open_store(db).drop_columns(drop)
         console.note(f"removed {', '.join(drop)}")
         if as_json:
@@ -73,7 +87,7 @@ def annotate(
     options = library.Options(
         key=column,
         key_column=header or None,
-        columns=[name.strip() for name in columns.split(",") if name.strip()] if columns else None,
+        columns=parse(columns),
         rename=_pairs(rename or [], "--rename"),
         types=_pairs(types or [], "--type"),
         separator=separator,

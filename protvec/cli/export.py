@@ -11,6 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import duration, plural
+from protvec.cli.fields import parse
 from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, open_store
 from protvec.words import size
 
@@ -82,7 +83,7 @@ def export(
             level=per.value,
             ids=ids or None,
             where=where,
-            columns=[name.strip() for name in columns.split(",") if name.strip()] if columns else None,
+            columns=parse(columns),
             dtype=dtype.value if dtype else None,
             force=force,
             progress=progress,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from protvec.errors import QueryError
+
 QUERY, HIT, TARGET = "query", "hit", "target"
 # Of some searches: by vector and text, with an alignment, both of these, all but those by text alone.
 BOTH, ALIGNMENT, COSINE, SIGNIFICANCE = "both", "alignment", "cosine", "significance"
@@ -165,5 +167,12 @@ def _markdown_row(each: Field) -> str:
 
 
 def parse(text: str | None) -> list[str] | None:
-    """The names of ``--columns``; None where the option is not given."""
-    return None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    """The names of ``--columns``; None where the option is not given.
+
+    Raises:
+        QueryError: it is, and names nothing.
+    """
+    names = None if text is None else [part.strip() for part in text.split(",") if part.strip()]
+    if names == []:
+        raise QueryError("--columns names no column: give some between commas, or leave it out")
+    return names

@@ -65,6 +65,18 @@ def check_force(output: Path | None, force: bool) -> None:
         raise typer.BadParameter("is for a file of -o", param_hint="--force")
 
 
+def check_report(path: Path | None) -> None:
+    """Refuse a place for a report before the work that it is about is done.
+
+    Raises:
+        InputError: A directory, or in no directory that is there.
+    """
+    from protvec.exchange.files import check_target
+
+    if path is not None and (path.is_file() or path.is_dir() or not path.exists()):  # not a pipe or a device
+        check_target(path, force=True)
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[BinaryIO]:
     """Open a file to write. What was there is replaced once all is written, and kept where that fails.

@@ -260,7 +260,7 @@ def read_ids(file: str) -> list[str]:
 def is_file(text: str) -> bool:
     """Whether something of this name is there; a long sequence is too long for a name, which is an error to ask."""
     try:
-        return Path(text).exists()
+        return bool(text) and Path(text).exists()
     except (OSError, ValueError):
         return False
 

@@ -320,7 +320,7 @@ def search(
     done = sink.write(
         lambda progress: _watched(source.answers(options, progress), searched, where, explain, options.text),
         shown,
-        search=_identity(asked, options, source, sink, shown, database, other),
+        search=_identity(asked, replace(options, segments=by_segment), source, sink, shown, database, other),
         types={field.name: field.type for field in database.store.schema},
         total=source.total,
     )

@@ -174,11 +174,12 @@ class Absorber:
 
     def _commit(self, source: Source, batch: Batch, chosen: list[tuple[_Record, Fate]]) -> None:
 
-        store = self._target.open()
         try:
+            self._target.check_columns(source.fields)  # before a database is made that they cannot be in
+            store = self._target.open()
             self._report.columns_added += store.add_columns(source.fields)
         except ValueError as error:
-            raise ExchangeError(f"{error} as in {store.path}: rename it", file=source.name) from error
+            raise ExchangeError(f"{error}: rename it", file=source.name) from error
         records = [record for record, _ in chosen]
         table = _rows(batch, records, store.schema)
         updated = [record.id for record, fate in chosen if fate == "updated"]

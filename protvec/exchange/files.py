@@ -62,7 +62,7 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
     Raises:
         ExchangeError: There is a file already (unless ``force``), no such directory, or the disk's refusal.
     """
-    _check_target(path, force=force)
+    check_target(path, force=force)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
@@ -77,7 +77,12 @@ def replacing(path: Path, *, force: bool) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def _check_target(path: Path, *, force: bool) -> None:
+def check_target(path: Path, *, force: bool) -> None:
+    """Look whether a file may be written there.
+
+    Raises:
+        ExchangeError: A directory, no such directory, or a file that is there already (unless ``force``).
+    """
     if path.is_dir():
         raise ExchangeError("a directory: name a file", file=str(path))
     if path.exists() and not force:

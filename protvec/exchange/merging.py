@@ -101,11 +101,13 @@ def merge_into(
 
     Raises:
         SpaceMismatchError: Two of them hold vectors of different models; nothing was written.
-        QueryError: One id has different sequences, a database is merged into itself, or columns of one name have
-            different types; nothing was written.
+        QueryError: No database is named, one id has different sequences, a database is merged into itself, or columns
+            of one name have different types; nothing was written.
         DatabaseError: A database cannot be read or written.
     """
     start = time.monotonic()
+    if not stores:
+        raise QueryError("name the databases to merge")
     if into is not None and len(stores) > 1 and _place(stores[0]) == _place(into):
         stores = stores[1:]
     everything = [*([into] if into is not None else []), *stores]
@@ -154,12 +156,16 @@ def _check(stores: Sequence[Store], *, prefer: str | None, into: Store | None) -
                 expected=first.space,
                 actual=store.space,
             )
-    types: dict[str, tuple[pa.DataType, str]] = {}
+    known: dict[str, tuple[pa.Field, str]] = {}
     for store in stores:
         for field in store.schema:
-            kind, where = types.setdefault(field.name, (field.type, store.path))
-            if kind != field.type:
-                raise QueryError(f"column {field.name} is {kind} in {where}, {field.type} in {store.path}: rename one")
+            # Filters take no notice of the case of names.
+            first_field, where = known.setdefault(field.name.lower(), (field, store.path))
+            if (first_field.name, first_field.type) != (field.name, field.type):
+                raise QueryError(
+                    f"column {first_field.name} is {first_field.type} in {where}, "
+                    f"{field.name} is {field.type} in {store.path}: rename one"
+                )
 
 
 def _codec(stores: Sequence[Store], given: str | None, into: Store | None) -> str:

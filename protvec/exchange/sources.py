@@ -149,7 +149,8 @@ class NumpySource:
         self.fields: list[pa.Field] = []
         self._path = Path(path)
         self._zipped = self._path.suffix.lower() == ".npz"
-        self._ids = self._zip_ids() if self._zipped and ids is None else self._text_ids(Path(ids or ids_beside(path)))
+        inside = self._zipped and ids is None
+        self._ids = self._zip_ids() if inside else read_ids(Path(ids or ids_beside(path)), file=self.name)
         with self._stream() as stream:
             shape, self._dtype, self._fortran = self._header(stream)
         if len(shape) != 2 or shape[0] != len(self._ids):
@@ -157,6 +158,8 @@ class NumpySource:
         self.total, self.dimension = shape
 
     def _zip_ids(self) -> list[str]:
+        if not zipfile.is_zipfile(self._path):  # of which NumPy would say how to load it in spite of that
+            raise ExchangeError("not an .npz file, or damaged", file=self.name)
         try:
             # np.load leaves a file open that it was given by name and cannot read.
             with self._path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
@@ -169,13 +172,6 @@ class NumpySource:
             if isinstance(error, ExchangeError):
                 raise
             raise ExchangeError(f"not an .npz file, or damaged ({_brief(error)})", file=self.name) from error
-
-    def _text_ids(self, path: Path) -> list[str]:
-        try:
-            return path.read_text(encoding="utf-8-sig").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"its ids cannot be read from {path}: one id a line, or name another file with --ids"
-            raise ExchangeError(message, file=self.name) from error
 
     @contextmanager
     def _stream(self) -> Iterator[IO[bytes]]:
@@ -212,6 +208,19 @@ class NumpySource:
                     raise ExchangeError(f"ends before record {start + len(ids)}: a truncated file", file=self.name)
                 matrix = np.frombuffer(data, self._dtype).reshape(len(ids), self.dimension)
                 yield plain_batch(ids, list(matrix), start + 1, self.dimension)
+
+
+def read_ids(path: Path, *, file: str) -> list[str]:
+    """The ids of an ``.npy`` file, a line each.
+
+    Raises:
+        ExchangeError: They cannot be read; ``file`` is the one that they are of.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"its ids cannot be read from {path}: one id a line, or name another file with --ids"
+        raise ExchangeError(message, file=file) from error
 
 
 def plain_batch(ids: Sequence[str], vectors: Sequence[NDArray[Any]], place: int, dimension: int) -> Batch:

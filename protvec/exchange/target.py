@@ -6,12 +6,14 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from protvec.ingest.recorded import check_counts, note_counts
+from protvec.store import check_fields
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
 
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from protvec.exchange.report import Moved
@@ -72,6 +74,7 @@ class Target:
     ) -> bool | None:
         swallowed = self._stack.__exit__(kind, error, trace)
         if kind is None and self.store is not None:  # as an ingest does at its end
+            self.store.settle()
             self.store.keep_calibrated()
             self.store.keep_indexes()
         return swallowed
@@ -86,6 +89,14 @@ class Target:
             self.store = self._create()
             self._begin(self.store)
         return self.store
+
+    def check_columns(self, fields: Sequence[pa.Field]) -> None:
+        """Check that it may have these columns.
+
+        Raises:
+            ValueError: It may not.
+        """
+        check_fields(None if self.store is None else self.store.schema, fields)
 
     @property
     def keeps(self) -> bool:

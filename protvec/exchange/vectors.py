@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +12,7 @@ from protvec import models
 from protvec.errors import ExchangeError, SpaceMismatchError
 from protvec.exchange.files import format_of, ids_beside
 from protvec.exchange.hdf5_source import Hdf5Source
-from protvec.exchange.sources import NumpySource, ParquetSource
+from protvec.exchange.sources import NumpySource, ParquetSource, read_ids
 from protvec.space import Space
 
 if TYPE_CHECKING:
@@ -55,14 +56,15 @@ class VectorFile:
             SpaceMismatchError: it says that they are of another model.
         """
         self.name = str(path)
-        self._array, self._source = None, None
+        self._array, self._names, self._source = None, None, None
         dimension: int
         if not Path(path).is_file():
             raise ExchangeError("a directory" if Path(path).is_dir() else "there is no such file", file=self.name)
         kind = format_of(path)
-        if kind == "npy" and not ids_beside(path).is_file():
+        if kind == "npy":
             self._array = _array(path)
             self.total, dimension = self._array.shape
+            self._names = _names(path, self.total) if ids_beside(path).is_file() else None
         else:
             self._source = _source(path, kind)
             self.total, dimension = self._source.total, self._source.dimension
@@ -83,14 +85,15 @@ class VectorFile:
 
     def _numbered(self) -> Iterator[Named]:
         assert self._array is not None
-        for row in range(self.total):
+        for row, name in enumerate(self._names or [f"vector {row + 1}" for row in range(self.total)]):
             with np.errstate(over="ignore"):  # infinite then, which is said
                 vector = np.asarray(self._array[row], np.float32)
             fault = None if np.isfinite(vector).all() else "is not finite (NaN or infinite)"
             fault = fault or (None if vector.any() else "is zero")
             if fault:
-                raise ExchangeError(f"vector {row + 1} {fault}", file=self.name)
-            yield Named(f"vector {row + 1}", vector)
+                called = f" ({name})" if self._names else ""
+                raise ExchangeError(f"vector {row + 1}{called} {fault}", file=self.name)
+            yield Named(name, vector)
 
     def _named(self, source: Source) -> Iterator[Named]:
         seen: set[str] = set()
@@ -100,11 +103,25 @@ class VectorFile:
                 raise ExchangeError(f"record {bad.place} ({bad.id}): {bad.reason}", file=self.name)
             for id, vector in zip(batch.table["id"].to_pylist(), batch.vectors, strict=True):
                 if id in seen:
-                    raise ExchangeError(
-                        f"two vectors are called {id!r}: nobody could tell their hits apart", file=self.name
-                    )
+                    raise _alike(id, self.name)
                 seen.add(id)
                 yield Named(id, vector)
+
+
+def _names(path: str | Path, total: int) -> list[str]:
+    """The names beside an ``.npy`` file: one for each vector, no two alike."""
+    names = read_ids(ids_beside(path), file=str(path))
+    if len(names) != total:
+        raise ExchangeError(f"{total:,} vectors, but {len(names):,} ids in {ids_beside(path)}", file=str(path))
+    if twice := [name for name, times in Counter(names).items() if times > 1]:
+        raise _alike(twice[0], str(path))
+    if "" in names:
+        raise ExchangeError(f"line {names.index('') + 1} of {ids_beside(path)} has no id", file=str(path))
+    return names
+
+
+def _alike(id: str, file: str) -> ExchangeError:
+    return ExchangeError(f"two vectors are called {id!r}: nobody could tell their hits apart", file=file)
 
 
 def _array(path: str | Path) -> NDArray[np.floating]:
@@ -112,8 +129,9 @@ def _array(path: str | Path) -> NDArray[np.floating]:
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise ExchangeError(f"not a NumPy array, or damaged ({reason})", file=str(path)) from error
+        # Of a file that is something else NumPy says no more than how to load it in spite of that.
+        reason = "" if "pickle" in str(error) else f" ({' '.join(str(error).split())[:160]})"
+        raise ExchangeError(f"not a NumPy array, or damaged{reason}", file=str(path)) from error
     if array.dtype.kind not in "fiu":
         raise ExchangeError(f"values of {array.dtype}: need numbers", file=str(path))
     if array.ndim not in (1, 2) or not array.size:

@@ -80,6 +80,8 @@ def opened(path: str | Path | BinaryIO, file: str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise FastaError("no such file", file=file) from None
     except IsADirectoryError:
+        if not file:
+            raise FastaError("the name of a file is empty", file="FASTA") from None
         raise FastaError("this is a directory: name the FASTA files in it", file=file) from None
     except (OSError, ValueError) as error:
         raise FastaError(f"cannot be opened: {_words(error)}", file=file) from None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from operator import index
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -94,11 +95,11 @@ def check(
     """Check the settings of a search before anything is embedded for it.
 
     Raises:
-        QueryError: k, min_score, the text or the scoring cannot be used, or nothing can be aligned.
+        QueryError: k, min_score, the text or the scoring cannot be used, nothing can be aligned, or there are no
+            proteins.
         FilterError: the condition is no SQL, or names a column that is not there; or there is no such column.
     """
-    if k < 1:
-        raise QueryError(f"k is {k}; it must be at least 1")
+    check_k(k)
     check_min_score(min_score)
     check_evalue(evalue)
     if scoring not in (None, "raw"):
@@ -111,6 +112,8 @@ def check(
     if how is not None and text is not None:
         raise QueryError("hits are ranked by alignment, or by vector and text: choose one")
     segments = segments and scoring is None and text is None
+    if isinstance(columns, str):
+        raise QueryError(f"columns is {columns!r}: give a list of names, as [{columns!r}]")
     there = [name for name in store.columns if name not in ("id", "vector")]
     leading = (*LEADING_COLUMNS, *_said(store, text=text is not None, align=how is not None, segments=segments))
     wanted = DEFAULT_COLUMNS if columns is None else columns
@@ -118,6 +121,7 @@ def check(
         if name not in there and name not in leading:
             raise FilterError(f"there is no column {name!r}; there are {', '.join((*leading, *there))}")
     kept = tuple(name for name in dict.fromkeys(wanted) if name not in leading)
+    check_any(store)
     return Wanted(
         k=k,
         where=where,
@@ -139,6 +143,30 @@ def _said(store: Store, *, text: bool, align: bool, segments: bool) -> tuple[str
     if align:
         return OF_ALIGNED
     return OF_SEGMENTS if segments and store.no_segments is None else ()
+
+
+def check_any(store: Store) -> None:
+    """Refuse a database without proteins, whose answers would look like those of queries without a hit.
+
+    Raises:
+        QueryError: there are none.
+    """
+    if not store.count():
+        raise QueryError(f"{store.path} holds no proteins yet: there is nothing to search")
+
+
+def check_k(k: int) -> None:
+    """Refuse a number of hits that is none.
+
+    Raises:
+        QueryError: it is no whole number from 1 on.
+    """
+    try:
+        few = index(k) < 1
+    except TypeError:
+        raise QueryError(f"k is {k!r}; it must be a whole number, at least 1") from None
+    if few:
+        raise QueryError(f"k is {k}; it must be at least 1")
 
 
 def check_min_score(min_score: float | None) -> None:

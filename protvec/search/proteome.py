@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from protvec.search.aligned import search_stored
-from protvec.search.nearest import BLOCK, search_block
+from protvec.search.nearest import BLOCK, check_any, search_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -63,8 +63,10 @@ def search_proteome(
 
     Raises:
         SpaceMismatchError: the vectors of the two cannot be compared.
+        QueryError: one of them has no proteins.
     """
     targets.check_space(queries.space)
+    check_any(queries)
     if query_where is not None:
         queries.check_filter(query_where)
     return _stream(queries, targets, wanted, query_where, after, leave_out_self)

@@ -11,7 +11,7 @@ from protvec.store.answer import Cut, Found, FoundSegments, IndexUse
 from protvec.store.arrays import Residues
 from protvec.store.claims import Claims
 from protvec.store.codec import CODECS, DEFAULT_CODEC, Codec, bytes_per_residue, bytes_per_sequence, mean_slack
-from protvec.store.columns import kind_of
+from protvec.store.columns import check_fields, kind_of
 from protvec.store.digest import digest, vector_digest
 from protvec.store.entries import Changed, InputFile, LogEntry, Skipped
 from protvec.store.exact import cosines, query_matrix
@@ -80,6 +80,7 @@ __all__ = [
     "build_part",
     "bytes_per_residue",
     "bytes_per_sequence",
+    "check_fields",
     "cosines",
     "create_work",
     "digest",

@@ -74,6 +74,26 @@ class Changes(Reader):
         self._refuse_at_snapshot()
         self._writing.check()
 
+    def settle(self) -> int:
+        """Close the ledger's rows of runs that were killed, with the proteins that they left; how many there were.
+
+        Nothing is done while any other run is under way: what that has added it has not said yet.
+
+        Raises:
+            DatabaseError: The disk, or other writers that keep getting in first.
+        """
+        if self.ledger.table() is None:
+            return 0
+        before = self.ledger.accounts()
+        if before.running or not before.killed:
+            return 0
+        rows = self._newest()[0].count_rows()
+        accounts = self.ledger.accounts()
+        if accounts.version != before.version:
+            return 0  # somebody has begun or ended meanwhile; the next run comes
+        self.ledger.settle_all(accounts.killed, rows - accounts.gained)
+        return len(accounts.killed)
+
     def _part_of(self, run: LogEntry | None, command: str, **options: object) -> AbstractContextManager[LogEntry]:
         """The run given, or one of its own."""
         return self.ledger.running(command, options=options) if run is None else nullcontext(run)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import TYPE_CHECKING
 
 from protvec.errors import QueryError
-from protvec.store.filters import LANCE_ERRORS
+from protvec.store.filters import LANCE_ERRORS, enclosed
 from protvec.store.near import near_names
-from protvec.store.schema import PROTEIN_COLUMNS
+from protvec.store.schema import PROTEIN_COLUMNS, own_schema
 from protvec.store.scoring.record import plain_names
 from protvec.store.tables import commit, read
 
@@ -43,8 +44,31 @@ def kind_of(stored: pa.DataType) -> str | None:
     return next((kind for kind, test in tests.items() if test(stored)), None)
 
 
-def check_name(dataset: LanceDataset, name: str) -> None:
+def check_fields(schema: pa.Schema | None, fields: Sequence[pa.Field]) -> None:
+    """Check that ``proteins`` may have these columns.
+
+    Args:
+        schema: What it has; None for that of a database that is still to be made.
+        fields: What it is to have.
+
+    Raises:
+        ValueError: It has a column of that name and another type.
+        QueryError: A column cannot have such a name.
+    """
+    there = own_schema() if schema is None else schema
+    for field in fields:
+        if field.name not in there.names:
+            check_name(there.names, field.name)
+        elif (have := there.field(field.name).type) != field.type:
+            raise ValueError(f"column {field.name} is {have} in the database, not {field.type}")
+
+
+def check_name(names: Sequence[str], name: str) -> None:
     """Check that a column may have this name, and that a filter can use it as it stands.
+
+    Args:
+        names: The columns that there are.
+        name: The new one's, or that of one of these.
 
     Raises:
         QueryError: It may not; says why.
@@ -58,20 +82,29 @@ def check_name(dataset: LanceDataset, name: str) -> None:
     taken = {other.lower(): other for other in (*PROTEIN_COLUMNS, *_OF_RESULTS)}
     if other := taken.get(name.lower()):
         raise QueryError(f"{name!r} cannot name a column: protvec has its own {other!r}")
-    mine = {other.lower(): other for other in dataset.schema.names}
+    mine = {other.lower(): other for other in names}
     if mine.get(name.lower(), name) != name:
         raise QueryError(f"{name!r} cannot name a column: there is {mine[name.lower()]!r}, which differs in case only")
-    if name not in mine.values() and not _is_free(dataset, name):
+    if name not in mine.values() and not _is_free(name):
         raise QueryError(f"{name!r} cannot name a column: it is a word of SQL")
 
 
-def _is_free(dataset: LanceDataset, name: str) -> bool:
+def _is_free(name: str) -> bool:
     """Whether a filter takes the name for one of a column, and misses that column."""
     try:
-        dataset.scanner(filter=f"{name} IS NULL", columns=["id"]).explain_plan()
+        _no_rows().scanner(filter=enclosed(f"{name} IS NULL"), columns=["id"]).explain_plan()
     except LANCE_ERRORS as error:
         return "No field named" in str(error)
     return False
+
+
+@cache
+def _no_rows() -> LanceDataset:
+    """A table in memory to try filters on."""
+    import lance
+    import pyarrow as pa
+
+    return lance.write_dataset(pa.schema([("id", pa.string())]).empty_table(), "memory://names")
 
 
 def set_columns(

@@ -37,9 +37,12 @@ class Deleting(Changes):
             raise ValueError("give either ids or where")
         with self._writing:
             try:
-                return self._delete(ids, where, run)
+                removed = self._delete(ids, where, run)
             finally:  # also of what another process added after it was looked for, or a killed deletion left
                 self._sweep()
+        if run is None:
+            self.settle()
+        return removed
 
     def _delete(self, ids: Sequence[str] | None, where: str | None, run: LogEntry | None) -> int:
         handle, residue_handle = self._newest()

@@ -39,11 +39,7 @@ class Editing(Changes):
 
         with self._writing:
             handle, _ = self._newest()
-            for field in fields:
-                if field.name not in handle.schema.names:
-                    columns.check_name(handle, field.name)
-                elif (have := handle.schema.field(field.name).type) != field.type:
-                    raise ValueError(f"column {field.name} is {have}, not {field.type}")
+            columns.check_fields(handle.schema, fields)
             if all(field.name in handle.schema.names for field in fields):
                 return []
             added = commit(handle, change)[1]

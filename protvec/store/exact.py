@@ -40,7 +40,11 @@ def query_matrix(vectors: object, dimension: int) -> NDArray[np.float32]:
         QueryError: The wrong dimension, not finite, or zero: a cosine is not defined.
     """
     try:
-        queries = np.asarray(vectors, dtype=np.float32)
+        given = np.asarray(vectors)
+        if given.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        with np.errstate(over="ignore"):  # infinite then, which is said
+            queries = given.astype(np.float32, copy=False)
     except (TypeError, ValueError) as error:
         raise QueryError(f"not a query vector: {error}") from error
     if not queries.size and len(queries.shape) == 1:

@@ -36,24 +36,6 @@ class Keeping(Changes):
             self._sweep()
             self._each_table(lambda handle, name: compact(handle, name, keep_seconds=keep_seconds))
 
-    def settle(self) -> int:
-        """Close the ledger's rows of runs that were killed, with the proteins that they left; how many there were.
-
-        Nothing is done while any other run is under way: what that has added it has not said yet.
-
-        Raises:
-            DatabaseError: The disk, or other writers that keep getting in first.
-        """
-        before = self.ledger.accounts()
-        if before.running or not before.killed:
-            return 0
-        rows = self._newest()[0].count_rows()
-        accounts = self.ledger.accounts()
-        if accounts.version != before.version:
-            return 0  # somebody has begun or ended meanwhile; the next run comes
-        self.ledger.settle_all(accounts.killed, rows - accounts.gained)
-        return len(accounts.killed)
-
     def maintain(self) -> None:
         """Do some of ``compact`` where it pays by now; an ingest calls this after each commit.
 
@@ -97,6 +79,7 @@ class Keeping(Changes):
             entry.counts["arrays"] = done
         with self._writing:
             self._each_table(lambda handle, _: clean(handle, keep_seconds=keep_seconds))
+        self.settle()
         return done
 
     def _note_codec(self, codec: str) -> None:

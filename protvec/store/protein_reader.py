@@ -97,7 +97,7 @@ class ProteinReader(View):
         Raises:
             QueryError: It is protvec's own, or no name that a filter can use.
         """
-        check_name(self._current()[0], name)
+        check_name(self._current()[0].schema.names, name)
 
     def check_filter(self, where: str) -> None:
         """Check a filter without running it: once for each version, as that takes half as long as a search.

@@ -52,7 +52,7 @@ def is_remote(text: str) -> bool:
 def unwrapped(text: str) -> str:
     """Lance's message without its wrapping, its source positions, and the query part of URLs: signatures are there."""
     text = re.sub(r"(https?://[^\s?]+)\?\S+", r"\1", " ".join(text.split()))
-    text = re.sub(r",? ?/\S*/(rust|rustc)/\S+", "", text)
+    text = re.sub(r",? ?/(\S*/)?(rust|rustc)/\S+", "", text)
     text = re.sub(
         r"^((Invalid user input|(Query Execution|External|Generic \S+) error|LanceError\(\w+\)): )+", "", text
     )

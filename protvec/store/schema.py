@@ -121,6 +121,14 @@ def proteins_schema(description: Description) -> pa.Schema:
     """The schema of ``proteins``, with the database's description."""
     import pyarrow as pa
 
+    vector = pa.field("vector", pa.list_(pa.float32(), description.space.dimension), nullable=False)
+    return pa.schema([*own_schema(), vector], metadata={METADATA_KEY: description.to_json()})
+
+
+def own_schema() -> pa.Schema:
+    """The columns of ``proteins`` that are the same in every database: all of its own but ``vector``."""
+    import pyarrow as pa
+
     return pa.schema(
         [
             pa.field("id", pa.string(), nullable=False, metadata=_PRIMARY_KEY),
@@ -128,9 +136,7 @@ def proteins_schema(description: Description) -> pa.Schema:
             pa.field("sequence", pa.string(), nullable=False),
             pa.field("length", pa.int32(), nullable=False),
             *(pa.field(name, _metadata_type(name)) for name in METADATA_COLUMNS),
-            pa.field("vector", pa.list_(pa.float32(), description.space.dimension), nullable=False),
-        ],
-        metadata={METADATA_KEY: description.to_json()},
+        ]
     )
 
 

@@ -48,12 +48,14 @@ class Versioning(Changes):
         with self._writing:
             description, _ = snapshots.checkout(self._newest(), self.path, name)
             if snapshots.is_at(self._newest(), name):
-                return name
-            with self.ledger.running("restore", options={"snapshot": name}) as entry:
-                before = snapshots.make_backup(self._newest, self.path)
-                entry.options["before"] = before
-                entry.gained = snapshots.restore(self._newest, name)
-                self._newest()
-                self._take(description)
-                self.migrate()  # the snapshot may be older than the ledger
-            return before
+                before = name
+            else:
+                with self.ledger.running("restore", options={"snapshot": name}) as entry:
+                    before = snapshots.make_backup(self._newest, self.path)
+                    entry.options["before"] = before
+                    entry.gained = snapshots.restore(self._newest, name)
+                    self._newest()
+                    self._take(description)
+                    self.migrate()  # the snapshot may be older than the ledger
+        self.settle()
+        return before

@@ -98,7 +98,8 @@ def _balance(store: Store) -> Iterator[Finding]:
     more = rows - accounts.gained
     if accounts.killed:
         runs = tuple(entry.run for entry in accounts.killed)
-        message = f"{len(runs)} runs were killed; they left {more:+,} rows that they could not record"
+        who = "a run was killed; it" if len(runs) == 1 else f"{len(runs)} runs were killed; they"
+        message = f"{who} left {more:+,} rows that could not be recorded"
         yield Finding("killed-run", LEDGER, message, len(runs), runs, level="leftover")
     elif more:
         message = f"the runs add up to {accounts.gained:,} proteins, and there are {rows:,}"

@@ -94,13 +94,19 @@ def usable(dataset: LanceDataset, column: str) -> Record | None:
     return record if record.built and kinds == [record.built] else None
 
 
+def rows_outside(dataset: LanceDataset, index: Any) -> int:  # noqa: ANN401 - lance does not export the type
+    """The rows that an index does not have: those of the fragments that came after it. Nothing of it is read."""
+    covered = {fragment for segment in index.segments for fragment in segment.fragment_ids}
+    return sum(each.count_rows() for each in dataset.get_fragments() if each.fragment_id not in covered)
+
+
 def indexes_of(dataset: LanceDataset) -> list[IndexInfo]:
     """The indexes that there are, by name."""
     record, rows = record_of(dataset), int(dataset.count_rows())
     found = []
     for each in sorted(dataset.describe_indices(), key=lambda index: str(index.name)):
         ours = each.name == VECTOR_INDEX
-        pending = int(dataset.stats.index_stats(each.name)["num_unindexed_rows"]) if rows else 0
+        pending = rows_outside(dataset, each)
         found.append(
             IndexInfo(
                 name=each.name,

@@ -11,7 +11,7 @@ import numpy as np
 
 from protvec.store import exact
 from protvec.store.filters import enclosed
-from protvec.store.index.record import VECTOR_INDEX
+from protvec.store.index.record import VECTOR_INDEX, rows_outside
 from protvec.store.schema import matrix_of
 from protvec.store.tables import read
 
@@ -62,8 +62,8 @@ def sampled(partitions: int, dimension: int) -> int:
 
 def pending(dataset: LanceDataset) -> int:
     """Rows that the index has not."""
-    indexed = sum(int(each.num_rows_indexed) for each in dataset.describe_indices() if each.name == VECTOR_INDEX)
-    return max(0, int(dataset.count_rows()) - indexed)
+    ours = [each for each in dataset.describe_indices() if each.name == VECTOR_INDEX]
+    return sum(rows_outside(dataset, each) for each in ours) if ours else int(dataset.count_rows())
 
 
 def search(

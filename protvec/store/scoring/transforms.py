@@ -53,7 +53,12 @@ class Transforms:
             "dimension": transform.dimension,
             "data": transform.to_bytes(),
         }
-        merge(table, "key", pa.Table.from_pylist([row], schema=transforms_schema()), replace=False)
+        rows = pa.Table.from_pylist([row], schema=transforms_schema())
+        merge(table, "key", rows, replace=False)
+        try:
+            self._read(transform.key)
+        except DatabaseError:  # one of this key was there, whose bytes somebody has damaged
+            merge(table, "key", rows, replace=True)
         with self._lock:
             self._known[transform.key] = transform
 

@@ -20,6 +20,7 @@
     │   ├── DatabaseExistsError (FileExistsError)
     │   ├── DatabaseLocationError       a path or URL that is mistyped, or cannot be reached
     │   ├── DatabaseFormatError         not a protvec database, damaged, or another schema version
+    │   ├── ColumnGoneError             another process has removed what was being filled
     │   ├── SnapshotNotFoundError       no version of that name; carries ``near``
     │   └── SpaceMismatchError          vectors of another model; carries ``expected`` and ``actual``
     ├── ServerError                     a server cannot be started as asked, or a client gets no answer from one
@@ -149,6 +150,10 @@ class DatabaseLocationError(DatabaseError):
 
 class DatabaseFormatError(DatabaseError):
     """Not a protvec database, a damaged one, or one of a schema version that is not known."""
+
+
+class ColumnGoneError(DatabaseError):
+    """A column of a search space, or of segments, that another process has removed while it was being filled."""
 
 
 class SnapshotNotFoundError(DatabaseError):

@@ -19,8 +19,8 @@ import store_data as data
 
 from protvec import Database
 from protvec.cli.app import run
-from protvec.errors import DatabaseError, QueryError
-from protvec.store import SCHEMA_VERSION, Store, protein_table, writing
+from protvec.errors import ColumnGoneError, DatabaseError, QueryError
+from protvec.store import SCHEMA_VERSION, Store, changes, protein_table, writing
 from protvec.store.check import check, repair
 from protvec.store.scoring import calibrating, column, scoring_of
 from protvec.transform import ENOUGH, Moments, fit
@@ -361,11 +361,49 @@ def test_two_fits_at_once_leave_one(store: Store, monkeypatch: pytest.MonkeyPatc
         return fill(*arguments)
 
     monkeypatch.setattr(calibrating, "fill", meanwhile)
-    with pytest.raises(DatabaseError, match="another process has fitted another search space"):
+    with pytest.raises(ColumnGoneError, match="another process has fitted another search space"):
         store.calibrate("whitened")
     store.refresh()
     assert store.scoring.kind == "centred"
     assert store.calibrate("whitened").kind == "whitened"
+
+
+@pytest.mark.parametrize("gone", ["_search_", "_segments"])
+def test_what_is_filled_may_be_removed_by_another_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    store = Store.create(tmp_path / "db", data.space())
+    data.write(store, [data.row(f"P{i:03d}", f"M{data.sequence(i)}") for i in range(60)])
+    store.calibrate("whitened")
+    other = Store.open(store.path)
+    name = "fill" if gone == "_search_" else "fill_means"
+    fill = getattr(changes, name)
+
+    def meanwhile(*arguments: Any) -> Any:
+        monkeypatch.setattr(changes, name, fill)
+        other.calibrate("centred", segments=None if gone == "_search_" else False)
+        return fill(*arguments)
+
+    monkeypatch.setattr(changes, name, meanwhile)
+    assert [each.kind for each in store.index("ivf_flat") if each.kind.startswith("ivf")] == ["ivf_flat"]
+    store.refresh()
+    assert store.scoring.kind == "centred"
+    assert (store.segment_rule is None) == (gone == "_segments")
+    assert lacks(store) == 0
+
+
+def test_an_error_of_filling_is_raised_whatever_another_process_does(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.calibrate("whitened")
+
+    def full(*_: object) -> None:
+        Store.open(store.path).calibrate("centred")
+        raise DatabaseError("the disk is full")
+
+    monkeypatch.setattr(changes, "fill", full)
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        store.index("ivf_flat")
 
 
 def test_numbers_that_are_lost_are_said_and_raw_scores_remain(store: Store) -> None:

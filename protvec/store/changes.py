@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from protvec.errors import DatabaseError
+from protvec.errors import ColumnGoneError
 from protvec.store import layout
 from protvec.store.filters import in_lists
 from protvec.store.inserting import insert, remove_doubled
@@ -107,19 +107,24 @@ class Changes(Reader):
 
     def _filled(self, handle: LanceDataset, *, but: Collection[str] = ()) -> LanceDataset:
         """A handle on a version in which every row has what is made of others; some columns are complete already."""
+        try:
+            return self._fill_all(handle, but)
+        except ColumnGoneError:  # what is there in its place, if anything, is to be filled as well
+            return self._filled(self._newest()[0], but=but)
+
+    def _fill_all(self, handle: LanceDataset, but: Collection[str]) -> LanceDataset:
+        """As ``_filled``, of the columns that the handle has.
+
+        Raises:
+            ColumnGoneError: The newest version lacks one of them.
+        """
         rule = rule_of(handle.schema)
         if rule is not None and SEGMENTS not in but:
             residues = self._newest()[1] if self._codec.keeps else None
             handle = fill_means(handle, rule, self.space.dimension, residues)
         for column in handle.schema.names:
             if column not in but and (key := key_of(column)) is not None:
-                try:
-                    handle = fill(handle, derived(column, self._transforms.get(key)))
-                except DatabaseError:
-                    newest = self._newest()[0]
-                    if column in newest.schema.names:
-                        raise
-                    return self._filled(newest, but=but)  # another process has put another search space in its place
+                handle = fill(handle, derived(column, self._transforms.get(key)))
         return handle
 
     def _sweep(self) -> int:

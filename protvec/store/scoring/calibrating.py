@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from protvec.errors import DatabaseError, QueryError
+from protvec.errors import ColumnGoneError, DatabaseError, QueryError
 from protvec.store.changes import Changes
 from protvec.store.filters import quote
 from protvec.store.schema import matrix_of
@@ -129,7 +129,7 @@ def _switch(handle: LanceDataset, now: Scoring) -> None:
 
     def change(target: LanceDataset) -> None:
         if not set(now.columns) <= set(target.schema.names):
-            raise DatabaseError(f"{target.uri}: another process has fitted another search space: run it again")
+            raise ColumnGoneError(f"{target.uri}: another process has fitted another search space: run it again")
         target.update_schema_metadata({METADATA_KEY.decode(): now.to_json()})
 
     commit(handle, change)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from protvec.errors import DatabaseError
+from protvec.errors import ColumnGoneError
 from protvec.store.schema import matrix_of, vector_column
 from protvec.store.scoring.record import PREFIX, SEGMENTS, is_search_column, key_of
 from protvec.store.segments.vectors import codes_column
@@ -105,7 +105,8 @@ def fill(dataset: LanceDataset, column: Derived) -> LanceDataset:
     """Give every row of the newest version its value, some tens of thousands a commit.
 
     Raises:
-        DatabaseError: The column is gone: another process has fitted another space meanwhile.
+        ColumnGoneError: Another process has fitted another space meanwhile, or removed the segments.
+        DatabaseError: The disk, or other writers that keep getting in first.
     """
     for find in (_lacking, _with_nulls):
         left = True
@@ -148,7 +149,8 @@ def _fill_some(
     import lance
 
     if column.name not in target.schema.names:
-        raise DatabaseError(f"{target.uri}: another process has fitted another search space: run it again")
+        did = "removed the segments" if column.name == SEGMENTS else "fitted another search space"
+        raise ColumnGoneError(f"{target.uri}: another process has {did}: run it again")
     changed: list[Any] = []
     fields, rows = set[int](), 0
     for fragment in find(target, column):

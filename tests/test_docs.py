@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import doctest
 import gzip
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,19 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     lyrata = [line.replace(">AT1G", ">AL").replace("L", "I", 3) for line in lines[:9]]
     (tmp_path / "lyrata.fa.gz").write_bytes(gzip.compress("".join(lyrata).encode()))
     return tmp_path
+
+
+EXAMPLES = [
+    str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
+    for path in sorted((ROOT / "protvec").rglob("*.py"))
+    if ">>> " in path.read_text(encoding="utf-8")
+]
+
+
+@pytest.mark.parametrize("module", EXAMPLES)
+def test_examples_of_docstrings_are_right(module: str) -> None:
+    failed, _ = doctest.testmod(import_module(module))
+    assert not failed
 
 
 # docs/storage.md is about reading without protvec: test_store_clients.py runs it on a database of its own;

@@ -119,8 +119,48 @@ class TestTypes:
         assert store.user_columns == {}
 
     def test_texts_for_nothing(self, store, tmp_path):
-        put(store, "id\ta\nL0.1\tnone\nL0.2\tb\n", tmp_path, nulls=["none"])
+        put(store, "id\ta\nL0.1\tnone\nL0.2\tb\n", tmp_path, nulls="none")
         assert (column(store, "a")["L0.1"], column(store, "a")["L0.2"]) == (None, "b")
+
+    def test_texts_for_nothing_in_columns_that_have_a_type(self, store, tmp_path):
+        table = pa.table(
+            {
+                "id": ["L0.1", "L0.2", "L1.1"],
+                "word": ["none", " none ", "b"],
+                "count": [-999, 1, 2],
+                "depth": [-999.0, 0.5, -999.5],
+                "flag": [True, False, None],
+                "terms": [["none"], ["none", "a"], []],
+            }
+        )
+        pq.write_table(table, tmp_path / "t.parquet")
+        options = Options(nulls=["none", "-999", "false"])
+        annotate(store, open_sheet(tmp_path / "t.parquet"), options)
+        names = table.column_names[1:]
+        assert store.get(["L0.1", "L0.2", "L1.1"], columns=names).to_pylist() == [
+            {"word": None, "count": None, "depth": None, "flag": True, "terms": None},
+            {"word": None, "count": 1, "depth": 0.5, "flag": None, "terms": ["none", "a"]},
+            {"word": "b", "count": 2, "depth": -999.5, "flag": None, "terms": []},
+        ]
+        # Also where the database has the column, and where numbers are kept as text.
+        more = {"id": ["L1.2", "L2.1"], "word": ["none", "c"], "text": [-999.0, 1.0]}
+        annotate(store, open_sheet(more), Options(nulls=["none", "-999"], types={"text": "text"}))
+        assert store.get(["L1.2", "L2.1"], columns=["word", "text"]).to_pylist() == [
+            {"word": None, "text": None},
+            {"word": "c", "text": "1.0"},
+        ]
+
+    def test_a_name_or_a_type_for_a_column_that_is_not_taken(self, store):
+        for more in ({"types": {"y": "text"}}, {"rename": {"y": "z"}}, {"types": {"id": "text"}}):
+            with pytest.raises(TableError, match=r"'(y|id)' is none of the columns to take: x"):
+                annotate(store, open_sheet({"id": ["L0.1"], "x": [5], "y": [6]}), Options(columns=["x"], **more))
+
+    @pytest.mark.parametrize("cells", [["1", "2"], [1, 2]])
+    def test_a_type_other_than_that_of_the_column_that_is_there(self, store, cells):
+        annotate(store, open_sheet({"id": ["L0.1"], "x": [5]}), Options())
+        sheet = open_sheet({"id": ["L1.1", "L1.2"], "x": cells})
+        with pytest.raises(TableError, match="'x' of the database holds int64, not text: drop it first"):
+            annotate(store, sheet, Options(types={"x": "text"}))
 
 
 class TestFiles:

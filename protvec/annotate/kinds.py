@@ -55,12 +55,15 @@ def convert(
         nulls: Texts that stand for nothing, beside the empty one.
 
     Raises:
-        TableError: A cell does not fit the type; names its line. Or the separator occurs, and the database has text.
+        TableError: A cell does not fit the type; names its line. Or the separator occurs, and the database has text;
+            or the kind is not that of the database.
     """
     import pyarrow as pa
 
-    cells = sheet.cells[name]
     typed = sheet.types.get(name)
+    cells = sheet.cells[name] if typed is None else _emptied(sheet.cells[name], nulls)
+    if stored is not None and said not in (None, kind_of(stored)):
+        raise sheet.fault(f"column {name!r} of the database holds {stored}, not {said}: drop it first, or rename this")
     splits = said is None and _splits(cells, typed, separator, nulls)
     if splits and stored is not None and kind_of(stored) == "text":
         raise sheet.fault(
@@ -73,11 +76,9 @@ def convert(
             raise sheet.fault(f"column {name!r} is {typed}: give integers, floats, text, booleans or lists of these")
         wanted = stored or (arrow_type(said) if said else None)
         if wanted is None or _is_alike(found, kind_of(wanted)):
-            return _typed(sheet, name, _plain_type(typed), wanted or _plain_type(typed))
+            return _typed(sheet, name, cells, _plain_type(typed), wanted or _plain_type(typed))
         cells = [None if value is None else str(value) for value in cells]
     kind = said or (kind_of(stored) if stored is not None else infer(cells, separator=separator, nulls=nulls))
-    if stored is not None and kind != kind_of(stored):
-        raise sheet.fault(f"column {name!r} of the database holds {stored}, not {kind}: drop it first, or rename this")
     values = _parsed(sheet, name, cells, str(kind), separator or ";", nulls, fixed=stored is not None)
     return pa.array(values, stored or arrow_type(str(kind)))
 
@@ -148,6 +149,11 @@ def _number(cell: str, _: str) -> float | None:
         return None
 
 
+def _as_number(text: str) -> float | None:
+    integer = _integer(text, "")
+    return _number(text, "") if integer is None else integer
+
+
 _PARSERS: dict[str, Callable[[str, str], Any]] = {
     "int": _integer,
     "float": _number,
@@ -171,10 +177,32 @@ def _plain_type(typed: pa.DataType) -> pa.DataType:
     return arrow_type(kind) if kind else typed
 
 
-def _typed(sheet: Sheet, name: str, plain: pa.DataType, wanted: pa.DataType) -> pa.Array:
+def _emptied(cells: Sequence[Any], nulls: set[str]) -> Sequence[Any]:
+    """None in the place of values that are one of the texts, or the number that one of them is, or a list of just that.
+
+    >>> _emptied(["-", "a", -9.0, 9, True, ["-"], ["-", "a"]], {"-", "-9", "true"})
+    [None, 'a', None, 9, None, None, ['-', 'a']]
+    """
+    if not nulls:
+        return cells
+    numbers = {number for text in nulls if (number := _as_number(text)) is not None}
+
+    def stands_for_nothing(value: Any) -> bool:  # noqa: ANN401
+        if isinstance(value, list):
+            return len(value) == 1 and stands_for_nothing(value[0])
+        if isinstance(value, bool):
+            return str(value).lower() in nulls
+        if isinstance(value, int | float):
+            return value in numbers
+        return isinstance(value, str) and value.strip() in nulls
+
+    return [None if stands_for_nothing(cell) else cell for cell in cells]
+
+
+def _typed(sheet: Sheet, name: str, cells: Sequence[Any], plain: pa.DataType, wanted: pa.DataType) -> pa.Array:
     import pyarrow as pa
 
-    values = [_without_nan(value) for value in sheet.cells[name]]
+    values = [_without_nan(value) for value in cells]
     try:
         return pa.array(values, plain).cast(wanted)  # a cast refuses what it would change, such as 1.5 to 1
     except (pa.ArrowException, OverflowError, TypeError) as error:

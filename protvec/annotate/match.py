@@ -33,7 +33,8 @@ class Options:
         rename: New names of columns, by their names in the table.
         types: The kinds (``KINDS``) of columns, by their names in the table; others are inferred.
         separator: Splits cells into lists, in columns of text where it occurs; it has to occur somewhere.
-        nulls: Texts that stand for nothing, beside the empty one.
+        nulls: Texts that stand for nothing, beside the empty one; in columns of a type also numbers that they are, the
+            words of booleans, and lists of one of them alone.
         replace: Overwrite what proteins have in columns that are there.
     """
 
@@ -102,7 +103,7 @@ def annotate(store: Store, sheet: Sheet, options: Options) -> Annotated:
             said=options.types.get(old),
             stored=stored.get(new),
             separator=options.separator,
-            nulls=set(options.nulls),
+            nulls={options.nulls} if isinstance(options.nulls, str) else set(options.nulls),
         )
         for old, new in names.items()
     }
@@ -267,6 +268,8 @@ def _names(store: Store, sheet: Sheet, options: Options, key_column: str) -> dic
     for name in (*asked, *options.rename, *options.types):
         if name not in sheet.cells:
             raise sheet.fault(f"no column {name!r}; there are {', '.join(map(repr, sheet.cells))}")
+    if unused := [name for name in (*options.rename, *options.types) if name not in asked]:
+        raise sheet.fault(f"{unused[0]!r} is none of the columns to take: {', '.join(asked)}")
     for name, kind in options.types.items():
         if kind not in KINDS:
             raise QueryError(f"{kind!r} is no type for column {name!r}: use one of {', '.join(KINDS)}")

@@ -129,7 +129,8 @@ class Changing(Core):
             rename: New names of columns, by their names in the table.
             types: ``int``, ``float``, ``text``, ``bool`` or ``list`` by column; others are inferred.
             separator: Splits cells into lists, in columns of text where it occurs; it has to occur somewhere.
-            nulls: Texts that stand for nothing, beside the empty one.
+            nulls: Texts that stand for nothing, beside the empty one; in columns of a type also numbers that they are,
+                the words of booleans, and lists of one of them alone.
             replace: Overwrite what matched proteins have in columns that are there; else empty places are filled,
                 and another value is an error.
 

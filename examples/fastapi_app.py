@@ -136,15 +136,15 @@ async def like(asked: Like, db: Db) -> Found:
 
 
 @app.exception_handler(ProteinNotFoundError)
-async def not_found(_: Request, error: ProteinNotFoundError) -> JSONResponse:
+async def not_found(request: Request, error: ProteinNotFoundError) -> JSONResponse:
     """An id that is not there: 404, with similar ones."""
-    return JSONResponse({"detail": str(error), "near": error.near}, status_code=404)
+    return JSONResponse({"detail": words(request, error), "near": error.near}, status_code=404)
 
 
 @app.exception_handler(InputError)
-async def unusable(_: Request, error: InputError) -> JSONResponse:
+async def unusable(request: Request, error: InputError) -> JSONResponse:
     """A sequence, a text or a filter that cannot be used: 422."""
-    return JSONResponse({"detail": str(error)}, status_code=422)
+    return JSONResponse({"detail": words(request, error)}, status_code=422)
 
 
 @app.exception_handler(ModelError)
@@ -154,6 +154,12 @@ async def unavailable(_: Request, error: Exception) -> JSONResponse:
     """Nothing that the client could mend: 503. The message names files of this server, so it stays here."""
     app.state.last_error = error
     return JSONResponse({"detail": "the database cannot answer now"}, status_code=503)
+
+
+def words(request: Request, error: Exception) -> str:
+    """What is wrong, in words for users: where the database is on this server is not for them."""
+    path: str = request.app.state.db.database.path
+    return str(error).replace(path, "the database")
 
 
 def of(organism: str | None) -> str | None:

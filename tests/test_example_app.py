@@ -134,6 +134,7 @@ def test_errors_are_404_and_422(client: Client, method: str, url: str, body: Any
     answer = client.request(method, url, json=body)
     assert answer.status_code == status
     assert said in answer.text
+    assert "/db" not in answer.text, "where the database is"
     if status == 404:
         assert isinstance(answer.json()["near"], list)
 

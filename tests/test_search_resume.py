@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -192,6 +194,26 @@ def test_a_partial_file_of_another_search_is_refused(
     attempt(*ask, *change, "--force")
     assert target.exists()
     assert not Path(f"{target}.partial").exists()
+
+
+def test_a_full_disk_is_one_line_and_gone_on_from(
+    db: str, tmp_path: Path, attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, target = tmp_path / "whole.tsv", tmp_path / "hits.tsv"
+    ask = ["--all", "--db", db, "-k", 5, "-o"]
+    attempt(*ask, whole)
+    monkeypatch.setattr("protvec.cli.partial.CHECKPOINT_EVERY", 0.0)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (whole.stat().st_size // 2, before[1]))
+    try:
+        said = attempt(*ask, target, code=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    note, error = said.splitlines()
+    assert re.fullmatch(r"\d+ queries answered in .*hits.tsv.partial: the same command goes on from there", note)
+    assert error.endswith("hits.tsv: cannot be written: File too large")
+    attempt(*ask, target)
+    assert target.read_bytes() == whole.read_bytes()
 
 
 def test_less_memory_is_another_search_where_it_leaves_segments_out(

@@ -156,8 +156,7 @@ class Partial:
                     self._start()
                 self._checkpoint(writer)
         except BaseException:
-            with suppress(InputError):
-                self._leave(writer)
+            self._leave(writer)
             raise
 
     def finish(self, writer: Writer, convert: Callable[[BinaryIO, BinaryIO], None]) -> None:
@@ -243,13 +242,14 @@ class Partial:
         """Keep what there is, or nothing where that is nothing."""
         if self._stream is None:
             return
-        with self._explained():
+        with suppress(InputError), self._explained():
             if not self._progress.queries and (self._made or self._started):
                 self.record.unlink(missing_ok=True)
                 self.path.unlink(missing_ok=True)
             elif self._started and self._whole:
                 self._checkpoint(writer)
-        self._stream.close()
+        with suppress(OSError):  # what a full disk did not take is not noted as done
+            self._stream.close()
         if self._saved.queries:
             done = plural(self._saved.queries, "query", "queries")
             console.note(f"{done} answered in {self.path}: the same command goes on from there")

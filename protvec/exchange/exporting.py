@@ -46,7 +46,7 @@ class Exported:
         path: The file.
         format: ``parquet``, ``fasta``, ``npy``, ``npz`` or ``h5``.
         level: ``protein`` or ``residue``.
-        dtype: Of the numbers in it; None for FASTA.
+        dtype: Of the numbers in it; None where there are none, as in FASTA.
         proteins: How many proteins the file has.
         bytes: Its size.
         seconds: Time it took.
@@ -126,7 +126,8 @@ def export(
         _write(target, _WRITERS[kind], chosen.parts(names, residues=target.residues), progress)
         size = temporary.stat().st_size
     seconds = time.monotonic() - start
-    return Exported(str(path), kind, level, None if kind == "fasta" else dtype, chosen.total, size, seconds)
+    numbers = level == "residue" or kind == "h5" or "vector" in names
+    return Exported(str(path), kind, level, dtype if numbers else None, chosen.total, size, seconds)
 
 
 def _check(

@@ -65,12 +65,12 @@ def check_space(path: str, rows: pa.Table, codec: str, dimension: int) -> None:
 
     length = pc.sum(rows["length"]).as_py() or 0
     per_row = bytes_per_sequence(codec, dimension)
-    needed = int(length * bytes_per_residue(codec, dimension) + rows.num_rows * per_row) + _SPARE
+    arrays = int(length * bytes_per_residue(codec, dimension) + rows.num_rows * per_row)
     free = free_bytes(path)
-    if rows.num_rows and free is not None and needed > free:
+    if arrays and free is not None and arrays + _SPARE > free:  # of none there are none: it makes room
         raise DatabaseError(
-            f"{path}: {codec} needs {in_words(needed)} beside the present arrays, "
-            f"and {in_words(free)} are free on that disk: make room first"
+            f"{path}: {codec} needs {in_words(arrays + _SPARE)} beside the present arrays, {in_words(_SPARE)} of that "
+            f"to spare, and {in_words(free)} are free on that disk: make room first"
         )
 
 

@@ -100,6 +100,20 @@ def painted(page: Any, canvas: str) -> int:
     )
 
 
+def test_examples_of_routes_can_be_tried_on_the_first_database(look: Looker) -> None:
+    page = look.open("docs#/alignment")
+    page.get_by_text("/api/v1/databases/{db}/align").click()
+    page.get_by_text("Try it out").click()
+    asked = json.loads(page.locator("textarea.body-param__text").input_value())
+    assert {asked["query"], asked["target"]} < {"his1", "his2", "cam/1|x", "ubq"}
+    assert page.locator(".parameters input").first.input_value() == "small"
+    with page.expect_response("**/api/v1/databases/small/align") as answer:
+        page.get_by_text("Execute").click()
+    assert answer.value.status == 200
+    page.locator(".live-responses-table").wait_for()
+    assert "AT1G" not in page.locator("#routes").inner_text()
+
+
 def test_a_sequence_finds_hits_with_alignments_and_the_address_says_so(look: Looker) -> None:
     page = look.open("#db=small")
     page.wait_for_selector(".welcome")

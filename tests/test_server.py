@@ -263,6 +263,15 @@ def test_the_pages_of_routes_come_from_here(running: Running) -> None:
     assert running.get("/openapi.json").json()["paths"].keys() >= {"/api/v1/databases/{db}/search"}
 
 
+def test_the_page_of_routes_knows_what_examples_name(plants: Path, running: Running) -> None:
+    description = running.get("/openapi.json").text
+    assert json.loads(description) == create_app({"other": plants}).openapi()
+    named = json.loads(running.get("/docs/start.js").text.split("=", 1)[1].split(";", 1)[0])
+    assert named["asks"]
+    for text in (named["database"], *named["ids"], named["text"], named["where"]):
+        assert json.dumps(text) in description
+
+
 def test_metrics(running: Running) -> None:
     running.get("/nowhere/secret")
     text = running.get("/metrics").text
@@ -278,6 +287,7 @@ def test_keys(plants: Path, tmp_path: Path) -> None:
     with Running(create_app({"plants": plants}, keys=read_keys(tmp_path / "keys"), models=False)) as running:
         for url in ("/healthz", "/docs", "/openapi.json"):
             assert running.get(url).status_code == 200
+        assert '"asks": false' in running.get("/docs/start.js").text  # it has no key
         for url in ("/metrics", "/api/v1/databases", f"{DB}/proteins/his1", "/nowhere", "/healthz/"):
             answer = running.get(url)
             assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
+from protvec.server.schemas import A_DATABASE
 from protvec.server.served import Asking, Served
 from protvec.server.service import Service
 
@@ -17,7 +18,10 @@ async def service(request: Request) -> Service:
 
 
 async def served(
-    request: Request, db: Annotated[str, Path(description="Name of the database.", max_length=64)]
+    request: Request,
+    db: Annotated[
+        str, Path(description="Name of the database.", max_length=64, openapi_examples={"here": {"value": A_DATABASE}})
+    ],
 ) -> Served:
     """The database that the address names."""
     return (await service(request)).database(db)

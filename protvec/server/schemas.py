@@ -15,6 +15,9 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
+# What examples name: the page of the routes puts what the first database of a server has in their place.
+A_DATABASE, A_TEXT, A_CONDITION = "plants", "F-box", "length < 500"
+AN_ID, ANOTHER_ID, A_THIRD_ID = "AT1G01010.1", "AT1G01020.1", "AT1G01030.1"
 _SEQUENCE = "MARTKQTARKSTGGKAPRKQLATKAARKSAPATGGVKKPHRFRPGTVALREIRKYQKSTELLIRKLPFQRLVREIAQDFK"
 _ALIGNED = "EKHSDQAVNRKLDLLRKYEEELHQLR"
 
@@ -77,10 +80,10 @@ class SearchRequest(Options):
         json_schema_extra={
             "examples": [
                 {"sequence": _SEQUENCE, "k": 5},
-                {"id": "AT1G01010.1", "exclude_self": True, "where": "length < 500", "columns": ["gene", "length"]},
-                {"id": "AT1G01010.1", "align": True, "evalue": 0.001},
-                {"like": ["AT1G01010.1", "AT1G01020.1"], "unlike": ["AT1G01030.1"]},
-                {"text": "F-box", "filters": [{"column": "length", "op": "between", "value": [100, 400]}]},
+                {"id": AN_ID, "exclude_self": True, "where": A_CONDITION, "columns": ["gene", "length"]},
+                {"id": AN_ID, "align": True, "evalue": 0.001},
+                {"like": [AN_ID, ANOTHER_ID], "unlike": [A_THIRD_ID]},
+                {"text": A_TEXT, "filters": [{"column": "length", "op": "between", "value": [100, 400]}]},
             ]
         },
     )
@@ -150,16 +153,14 @@ class ProteinAnswer(BaseModel):
 class ProteinsRequest(Strict):
     """Several proteins."""
 
-    ids: list[Id] = Field(min_length=1, examples=[["AT1G01010.1", "AT1G01020.1"]])
+    ids: list[Id] = Field(min_length=1, examples=[[AN_ID, ANOTHER_ID]])
     vector: bool = Field(False, description="With their vectors.")
 
 
 class AlignRequest(Strict):
     """Two proteins."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"query": "AT1G01010.1", "target": "AT1G01020.1"}]}
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"query": AN_ID, "target": ANOTHER_ID}]})
 
     query: str = Field(min_length=1, description="The id of a protein of the database, or a sequence.")
     target: str = Field(min_length=1, description="The other.")
@@ -280,7 +281,7 @@ class SearchJob(Options):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"kind": "search", "database": "plants", "ids": ["AT1G01010.1"], "k": 5}]},
+        json_schema_extra={"examples": [{"kind": "search", "database": A_DATABASE, "ids": [AN_ID], "k": 5}]},
     )
 
     kind: Literal["search"]
@@ -294,7 +295,7 @@ class IngestJob(Strict):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"kind": "ingest", "database": "plants", "fasta": f">new\n{_SEQUENCE}\n"}]},
+        json_schema_extra={"examples": [{"kind": "ingest", "database": A_DATABASE, "fasta": f">new\n{_SEQUENCE}\n"}]},
     )
 
     kind: Literal["ingest"]

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from protvec.server import answers
 from protvec.server.asked_by import TheDatabase
 from protvec.server.problems import Problem
-from protvec.server.schemas import ProteinAnswer, ProteinsRequest
+from protvec.server.schemas import AN_ID, ProteinAnswer, ProteinsRequest
 from protvec.server.served import Served
 from protvec.store.arrays import Residues, record_batch
 from protvec.store.schema import vector_column
@@ -24,7 +24,15 @@ if TYPE_CHECKING:
     from protvec import Database, Protein
 
 NPY = "application/x-npy"
-Id = Annotated[str, Path(description="Id of a protein, each byte of it as in the file.", min_length=1, max_length=1000)]
+Id = Annotated[
+    str,
+    Path(
+        description="Id of a protein, each byte of it as in the file.",
+        min_length=1,
+        max_length=1000,
+        openapi_examples={"here": {"value": AN_ID}},
+    ),
+]
 ArrayFormat = Annotated[
     Literal["json", "npy", "arrow"], Query(description="JSON, a file of NumPy, or an Arrow stream.")
 ]

@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
-from _crash import Hashing, open_database
+from _crash import Hashing, open_database, residues_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
     from protvec.cluster.pool import MakeEncoder
+
+STRAGGLER = "straggler"
+
+
+class Noting(Hashing):
+    """Says in a file what it embeds, and does nothing until the others have done so much, or a minute is over."""
+
+    def __init__(self, file: Path, *, after: int = 0) -> None:
+        super().__init__()
+        self._file, self._after = file, after
+
+    def encode(self, sequences: Iterable[str]) -> Iterator[NDArray[np.float32]]:
+        """See ``protvec.engine.base.Encoder``."""
+        end = time.monotonic() + 60
+        for sequence in sequences:
+            while self._by_others() < self._after and time.monotonic() < end:
+                time.sleep(0.05)
+            with self._file.open("a") as file:
+                file.write(f"{sequence}\n")
+            yield residues_of(sequence)
+
+    def _by_others(self) -> int:
+        return sum(len(file.read_text().splitlines()) for file in self._file.parent.iterdir() if file != self._file)
 
 
 class slow:  # noqa: N801 - used as a function, but it travels to other processes
     """Makes an instant model that pauses after each sequence."""
 
-    def __init__(self, pause: float, *, first: str = "", seconds: float = 0.0, fails: bool = False) -> None:
+    def __init__(self, pause: float, *, notes: str = "", others: int = 0, fails: bool = False) -> None:
         """Prepare.
 
         Args:
             pause: Seconds.
-            first: A file that whoever makes it first leaves, and is the slow one.
-            seconds: That this one pauses.
+            notes: A folder where every worker says what it embeds; the first there is a straggler.
+            others: Sequences that the other workers have to have done before that one does its first.
             fails: Make none.
         """
-        self._pause, self._first, self._seconds, self._fails = pause, first, seconds, fails
+        self._pause, self._notes, self._others, self._fails = pause, notes, others, fails
 
     def __call__(self, shards: Any, settings: Any) -> Hashing:
         from protvec.errors import EngineError
@@ -36,13 +66,13 @@ class slow:  # noqa: N801 - used as a function, but it travels to other processe
         commits.FIRST_SECONDS = 0.2
         if self._fails:
             raise EngineError("no engine here")
-        if self._first:
-            try:
-                Path(self._first).touch(exist_ok=False)
-            except FileExistsError:
-                return Hashing(self._pause)
-            return Hashing(self._seconds)
-        return Hashing(self._pause)
+        if not self._notes:
+            return Hashing(self._pause)
+        try:
+            (Path(self._notes) / STRAGGLER).touch(exist_ok=False)
+        except FileExistsError:
+            return Noting(Path(self._notes) / str(os.getpid()))
+        return Noting(Path(self._notes) / STRAGGLER, after=self._others)
 
 
 def main(text: str) -> None:

@@ -31,7 +31,7 @@ from protvec.store.index import vectors
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
 from _crash import examine, open_database
-from ray_child import slow
+from ray_child import STRAGGLER, slow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,17 +191,17 @@ def test_a_node_that_is_removed_and_one_that_comes(nodes: Any, tmp_path: Path, f
 
 
 def test_a_straggler_is_helped(nodes: Any, tmp_path: Path, fasta: Path, local: Path) -> None:
-    """One worker takes three seconds for each sequence; the other does the rest, and its shard as well."""
+    """One worker does not end its first sequence until all others are done, those of its own shard as well."""
     store = open_database(str(tmp_path / "db")).store
-    flag = tmp_path / "slow"
-    start = time.monotonic()
+    notes = tmp_path / "notes"
+    notes.mkdir()
     with open_sources([fasta]) as sources:
         plan = make_plan(sources, store, OPTIONS)
-        report = cluster.ingest_on_ray(
-            sources, plan, store, protvec.Settings(), encoder=slow(0.0, first=str(flag), seconds=3.0)
-        )
-    assert flag.exists()
-    assert time.monotonic() - start < 60
+        engines = slow(0.0, notes=str(notes), others=plan.distinct - 1)
+        report = cluster.ingest_on_ray(sources, plan, store, protvec.Settings(), encoder=engines)
+    by_worker = {file.name: file.read_text().splitlines() for file in notes.iterdir()}
+    assert len(by_worker.pop(STRAGGLER)) == 1
+    assert len({sequence for done in by_worker.values() for sequence in done}) == plan.distinct - 1
     assert (report.requested, report.added) == (COUNT, 50)
     assert same(tmp_path / "db", local)
 

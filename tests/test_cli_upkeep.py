@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import lance
+import numpy as np
 import pytest
 import store_data as data
 
@@ -70,3 +72,20 @@ def test_what_a_killed_recode_left_is_said(cli, db):
     assert "5 as int8 (2 of them still in another codec: `protvec recode int8` goes on)" in cli("info").out
     cli("recode", "int8")
     assert "5 as int8\n" in cli("info").out
+
+
+def test_arrays_are_saved_whatever_the_ids(cli, db, tmp_path):
+    store = Store.open(db)
+    rows = [data.row(name, data.sequence(20 + i)) for i, name in enumerate(("file", "chr1/12-80", "it's"))]
+    data.write(store, rows)
+    cli("get", *(row["id"] for row in rows), "--residues", "-o", str(tmp_path / "x.npz"))
+    with np.load(tmp_path / "x.npz") as file:
+        assert sorted(file) == sorted(row["id"] for row in rows)
+        for row in rows:
+            assert np.array_equal(file[row["id"]], store.residues([row["id"]])[row["id"]])
+
+
+def test_a_deletion_of_nothing_clears_up_after_one_that_was_killed(cli, db):
+    lance.dataset(f"{db}/proteins.lance").delete("id = 'P0001'")  # as a kill between the two tables leaves it
+    assert "0 proteins deleted, 4 left" in cli("delete", "--where", "id = 'P0001'").err
+    assert Store.open(db).info()["residue_arrays"] == 4

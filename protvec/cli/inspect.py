@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -72,8 +73,11 @@ def _save(arrays: dict[str, NDArray[np.float32]], output: Path | None, option: s
     if output.suffix != ".npz" and (len(arrays) != 1 or output.suffix != ".npy"):
         raise typer.BadParameter(f"{output}: one array goes into .npy, several by id into .npz", param_hint="-o")
     with writing(output) as stream:
-        if output.suffix == ".npz":
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
+        if output.suffix == ".npz":  # not by savez, for which names such as ``file`` are its own arguments
+            with zipfile.ZipFile(stream, "w") as archive:
+                for id, array in arrays.items():
+                    with archive.open(f"{id}.npy", "w", force_zip64=True) as member:
+                        np.lib.format.write_array(member, array, allow_pickle=False)
         else:
             np.save(stream, next(iter(arrays.values())))
     console.note(f"{output}: {plural(len(arrays), 'array')}")
@@ -182,7 +186,7 @@ def delete(
     count = len(set(ids)) if ids else store.count(where)
     if count and not yes:
         confirm(f"delete {plural(count, 'protein')} from {db}")
-    removed = database.delete(ids, where=where) if count else 0
+    removed = database.delete(ids, where=where)  # of none too: it clears up after one that was killed
     if as_json:
         print(json.dumps({"deleted": removed, "left": len(database)}))
     else:

@@ -316,6 +316,27 @@ def test_a_reader_never_sees_half_a_restore(store):
         assert seen.result(60) == {20, 12}
 
 
+def test_snapshots_are_made_and_deleted_beside_readers_in_other_threads(store):
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            store.residues(["P0003", "P0007"])
+            store.search(np.ones(data.D), k=3)
+            store.iter_proteins(columns=["id"])
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(4)]
+        try:
+            for i in range(12):
+                store.snapshot(f"s{i}")
+                store.delete_snapshot(f"s{i}")
+        finally:
+            stop.set()
+        assert [reader.result(60) for reader in readers] == [None] * 4
+    assert store.snapshot_names == []
+
+
 def assert_has_residues(store):
     rows, arrays = content(store)
     assert {row["digest"] for row in rows} <= {array["digest"] for array in arrays}

@@ -13,6 +13,7 @@ import store_data as data
 
 from protvec.errors import DatabaseError
 from protvec.store import Store, inserting
+from protvec.store.filters import brief
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -46,6 +47,28 @@ def test_rows_that_another_inserts_meanwhile_are_there_once(tmp_path):
     assert digests(store) == sorted(rows["digest"].to_pylist())
     left = table(store).to_table(columns=["digest"], with_row_address=True)["_rowaddr"].to_pylist()
     assert sorted(left) == [0, 1, (1 << 32) + 1], "the later of the two went"
+
+
+def test_an_interruption_while_rows_are_made_stays_one(tmp_path):
+    store = Store.create(tmp_path / "db", data.space())
+    rows = rows_of(store, TEXTS)
+
+    def batches():
+        yield rows.slice(0, 1).to_batches()[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        inserting.insert(table(store), "digest", batches())
+    assert digests(store) == []
+
+
+@pytest.mark.parametrize(
+    "text", ["KeyboardInterrupt: ", "External error: KeyboardInterrupt", "I/O: KeyboardInterrupt: \n"]
+)
+def test_an_interruption_that_lance_has_wrapped_goes_on_as_one(text):
+    with pytest.raises(KeyboardInterrupt):
+        brief(OSError(text))
+    assert "no field" in brief(OSError("no field named KeyboardInterrupt")).lower()
 
 
 @pytest.fixture

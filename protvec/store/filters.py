@@ -57,8 +57,14 @@ def check_k(k: int) -> None:
 
 
 def brief(error: BaseException) -> str:
-    """Lance's message in one line, without its wrapping, its source positions and what may be secret."""
+    """Lance's message in one line, without its wrapping, its source positions and what may be secret.
+
+    Raises:
+        KeyboardInterrupt: It is one, which reached lance or Arrow while they were at work, and was wrapped by them.
+    """
     text = str(error)
+    if re.search(r"(^|: )KeyboardInterrupt(:|$)", text.strip()):
+        raise KeyboardInterrupt from error
     return explain_remote(error) if is_remote(text) else unwrapped(text)
 
 

@@ -52,7 +52,7 @@ class _Staged:
 
         self.keys: list[str] = []
         self._key = key
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
         rows = self._watched(batches)
         try:
             if (first := next(rows, None)) is None:
@@ -74,7 +74,7 @@ class _Staged:
                     continue
                 self.keys += batch.column(self._key).to_pylist()
                 yield batch
-        except Exception as error:
+        except BaseException as error:
             self._error = error
             raise
 

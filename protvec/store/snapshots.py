@@ -6,6 +6,7 @@ cannot be read at one moment: every protein must have its residues in it.
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections import Counter
@@ -253,11 +254,12 @@ def _copy(source: LanceDataset, target: LanceDataset, digests: set[str]) -> None
 
 def _tag(handle: LanceDataset, name: str) -> None:
     """Give the version of a handle the name, also where a killed process left the name on another."""
+    own = copy.copy(handle)  # tags are changed through a handle that no other thread reads through
     try:
         before = durable.files(handle.uri)
         if name in _tags(handle):
-            handle.tags.delete(name)
-        handle.tags.create(name, handle.version)
+            own.tags.delete(name)
+        own.tags.create(name, handle.version)
         durable.sync(handle.uri, before)
     except LANCE_ERRORS as error:
         raise DatabaseError(f"{handle.uri}: snapshot {name!r} cannot be made: {brief(error)}") from error
@@ -265,7 +267,7 @@ def _tag(handle: LanceDataset, name: str) -> None:
 
 def _untag(handle: LanceDataset, name: str) -> None:
     try:
-        handle.tags.delete(name)
+        copy.copy(handle).tags.delete(name)
     except LANCE_ERRORS as error:
         if "not found" not in str(error).lower():  # else another process was first
             raise DatabaseError(f"{handle.uri}: snapshot {name!r} cannot be deleted: {brief(error)}") from error

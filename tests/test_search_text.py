@@ -196,6 +196,7 @@ def test_a_text_beside_many_queries_is_looked_for_once(db: Database, monkeypatch
 def test_a_protein_that_was_just_added_is_found(db: Database, tmp_path: Path) -> None:
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     reader = Database(Store.open(tmp_path / "db", read_consistency_seconds=0))
+    data.write(store, [data.row("b", data.sequence(2), description="Histone H3")])
     assert len(reader.search_text("expansin")) == 0
     data.write(store, [data.row("a", data.sequence(1), description="Expansin A10")])
     assert reader.search_text("expansin").ids == ["a"]

@@ -386,7 +386,10 @@ class TestDelete:
             store.delete(ids=["P0000", "P0009"])
         assert store.count() == 3
 
-    @pytest.mark.parametrize("where", ["length > 0 LIMIT 1", "true; select 1", "true) OR (", "", "nope = 1"])
+    @pytest.mark.parametrize(
+        "where",
+        ["length > 0 LIMIT 1", "true; select 1", "true) OR (", "length > 999) OR (1 = 1", "true) --", "", "nope = 1"],
+    )
     def test_a_filter_that_is_not_one_expression_removes_nothing(self, store, where):
         data.write(store, data.numbered(0, 3))
         with pytest.raises(FilterError):

@@ -412,6 +412,10 @@ class TestCommand:
         assert json.loads(out) == []
         assert "made before there was one" in err
 
+    def test_a_new_database_has_nothing_yet(self, store: Store, capfd: pytest.CaptureFixture[str]) -> None:
+        assert cli(["log", "--db", store.path]) == 0
+        assert "nothing was done to it yet" in capfd.readouterr().err
+
 
 def test_progress_is_noted_now_and_then_without_the_long_lists(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     from protvec.store import Skipped, ledger

@@ -137,6 +137,22 @@ def test_k_below_one(filled):
         filled[0].search(np.ones(data.D), k=0)
 
 
+def test_parentheses_are_none_in_quotes_and_comments(filled):
+    store, _, _ = filled
+    everything = store.count()
+    for where in ("id != 'a)'", "id != 'it''s)' -- :-)", "/* :) */ id != ')('", "(`length` > 0) AND ((1 = 1))"):
+        assert store.count(where) == everything
+    with pytest.raises(FilterError, match="a parenthesis is closed that was not opened"):
+        store.search(np.ones(data.D), where="length > 1) OR (1 = 1")
+
+
+def test_what_is_no_text_is_said(filled):
+    store, vectors, _ = filled
+    for ask in (lambda: store.get(["\udcff"]), lambda: store.search(vectors[0], where="id = '\udcff'")):
+        with pytest.raises(QueryError, match=r"not UTF-8 text: '.udcff' in an id or a condition"):
+            ask()
+
+
 @pytest.mark.parametrize(
     ("where", "message"),
     [

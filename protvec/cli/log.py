@@ -52,7 +52,8 @@ def log(
     else:
         _tsv(entries)
     if not entries:
-        console.note(f"{db}: nothing in its log; it was made before there was one")
+        why = "it was made before there was one" if database.store.schema_version < 2 else "nothing was done to it yet"
+        console.note(f"{db}: nothing in its log; {why}")
 
 
 def _row(entry: LogEntry) -> list[str]:

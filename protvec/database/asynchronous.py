@@ -91,7 +91,7 @@ def _ingesting(
 
 
 class AsyncDatabase:
-    """An open database for ``asyncio``: the methods of ``Database`` under the same names, awaited.
+    """An open database for ``asyncio``: methods of ``Database`` under the same names, awaited; ``call`` runs others.
 
     Those that give many answers are asynchronous iterators. The work is done in ``workers`` threads of its own; what
     comes meanwhile waits for its turn without blocking the event loop. One of these serves a program for its life.

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 LANCE_ERRORS = (OSError, ValueError, RuntimeError)
 # LanceDB parses a filter in time linear in its keys (about 10 microseconds each); this bounds its text.
 KEYS_PER_FILTER = 2000
+# What parentheses are no parentheses in: texts, quoted names, comments.
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"|`[^`]*`|--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 def quote(text: str) -> str:
@@ -37,8 +39,18 @@ def enclosed(where: str | None) -> str | None:
 
     LanceDB drops, in silence, what follows the first expression (``length > 3 LIMIT 5``, ``a = 1; b``);
     inside parentheses it is a syntax error. The newline ends a comment.
+
+    Raises:
+        FilterError: It closes them itself (``a = 1) OR (b = 2``), and would escape what is added to it.
     """
-    return None if where is None else f"({where}\n)"
+    if where is None:
+        return None
+    depth = 0
+    for mark in _QUOTED.sub("", str(where)):
+        depth += (mark == "(") - (mark == ")")
+        if depth < 0:
+            raise FilterError(f"cannot filter by {where!r}: a parenthesis is closed that was not opened")
+    return f"({where}\n)"
 
 
 def both(where: str | None, condition: str) -> str:
@@ -97,6 +109,8 @@ def explain(error: Exception, dataset: LanceDataset, where: str | None) -> Excep
     """What to raise in place of an error of a read: the filter's fault, or the table's."""
     if isinstance(error, (DatabaseError, FilterError)):
         return error
+    if isinstance(error, UnicodeEncodeError):  # as bytes of a command line may be
+        return QueryError(f"not UTF-8 text: {error.object[error.start : error.end]!r} in an id or a condition")
     reason = str(error)
     if where is not None and re.search(r"Invalid user input|Execution error|Arrow error|DataFusion", reason):
         names = ", ".join(plain_names(dataset.schema))

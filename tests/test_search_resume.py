@@ -160,7 +160,9 @@ def test_sequences_go_on_without_being_embedded_again(
 def test_a_finished_file_is_not_done_again_in_silence(db: str, tmp_path: Path, attempt: Attempt) -> None:
     target = tmp_path / "hits.tsv"
     target.write_text("precious")
-    assert "such a file already: --force" in attempt("--id", "P0001", "--db", db, "-o", target, code=1)
+    assert "such a file already: choose another name, or --force" in attempt(
+        "--id", "P0001", "--db", db, "-o", target, code=1
+    )
     assert target.read_text() == "precious"
     assert "10 hits of 1 query" in attempt("--id", "P0001", "--db", db, "-o", target, "--force")
     assert target.read_text().startswith("query\ttarget\t")

@@ -12,7 +12,7 @@ from protvec.cli import console
 from protvec.cli.console import plural
 from protvec.cli.fields import parse
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.cli.output import ReportFile, check_report, deliver
+from protvec.cli.output import ReportFile, check_place, deliver
 
 if TYPE_CHECKING:
     from protvec import annotate as library
@@ -62,7 +62,7 @@ def annotate(
     """Add columns of your own to proteins, from a table: numbers, text, booleans, lists."""
     if bool(table) == bool(drop):
         raise typer.BadParameter("give --table or --drop, one of them", param_hint="--table")
-    check_report(report_file)
+    check_place(report_file)
     if drop:
         given = {
             "--key": key != "id",

@@ -11,7 +11,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.cli.output import Force, check_force, writing
+from protvec.cli.output import Force, check_force, check_place, writing
 
 
 class Method(str, Enum):
@@ -65,12 +65,9 @@ def map_(
 
 def _checked(output: Path, suffix: str, force: bool) -> str:
     """The ending of the file to write, before anything is computed."""
-    from protvec.errors import ExchangeError
     from protvec.projection.picture import check_matplotlib
 
-    if output.is_file() and not force:
-        message = "there is such a file already: choose another name, or --force to replace it"
-        raise ExchangeError(message, file=str(output))
+    check_place(output, force=force)
     if suffix in (".png", ".svg"):
         check_matplotlib()
     return suffix

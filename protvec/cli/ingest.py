@@ -27,7 +27,7 @@ from protvec.cli.options import (
     model_settings,
     open_store,
 )
-from protvec.cli.output import ReportFile, check_report, deliver
+from protvec.cli.output import ReportFile, check_place, deliver
 from protvec.cli.ray import quiet_ray
 from protvec.cli.reading import (
     AllowNucleotides,
@@ -102,7 +102,7 @@ def ingest(
     """Embed the proteins of FASTA files and store them."""
     from protvec import ingest as library
 
-    check_report(report_file)
+    check_place(report_file)
     settings = model_settings(model, precision, engine, threads, device, offline)
     options = reading(dataset, organism, taxid, update=update, fix=fix, allow_nucleotides=allow_nucleotides)
     with library.open_sources(files, stdin=sys.stdin.buffer) as sources:

@@ -65,16 +65,16 @@ def check_force(output: Path | None, force: bool) -> None:
         raise typer.BadParameter("is for a file of -o", param_hint="--force")
 
 
-def check_report(path: Path | None) -> None:
-    """Refuse a place for a report before the work that it is about is done.
+def check_place(path: Path | None, *, force: bool = True) -> None:
+    """Refuse a place for a file before the work that it is about is done.
 
     Raises:
-        InputError: A directory, or in no directory that is there.
+        InputError: A directory, or in no directory that is there, or a file that is there (unless ``force``).
     """
     from protvec.exchange.files import check_target
 
     if path is not None and (path.is_file() or path.is_dir() or not path.exists()):  # not a pipe or a device
-        check_target(path, force=True)
+        check_target(path, force=force)
 
 
 @contextmanager

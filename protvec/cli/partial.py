@@ -83,6 +83,8 @@ class Partial:
         Raises:
             InputError: there is one already, or no such directory.
         """
+        from protvec.exchange.files import check_target
+
         self.target = target.resolve()  # behind a link, as it would be written
         self.path = self.target.with_name(f"{self.target.name}.partial")
         self.record = self.target.with_name(f"{self.target.name}.partial.json")
@@ -94,12 +96,7 @@ class Partial:
         self._whole = True  # whether no answer is half added
         self._saved = self._progress
         self._saved_at = time.monotonic()
-        if self.target.is_dir():
-            raise InputError(f"{target}: a directory: name a file")
-        if self.target.exists() and not force:
-            raise InputError(f"{target}: there is such a file already: --force replaces it, or choose another name")
-        if not self.target.parent.is_dir():
-            raise InputError(f"{target}: there is no directory {self.target.parent}")
+        check_target(target, force=force)
 
     @property
     def progress(self) -> Progress:

@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "fasta": {"errors"},
     "headers": {"errors"},
     "models": {"errors", "space"},
-    "engine": {"fasta", "headers", "models", "data"},
+    "engine": {"fasta", "headers", "models", "data", "words"},
     "transform": {"errors"},
     "store": {"errors", "space", "words", "transform"},
     "annotate": {"errors", "store"},

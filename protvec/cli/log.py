@@ -11,7 +11,7 @@ import typer
 from protvec.cli import console
 from protvec.cli.console import duration, plural
 from protvec.cli.options import DEFAULT_DB, Db, Json, open_store
-from protvec.words import size
+from protvec.words import size, some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -82,8 +82,7 @@ def _said(value: object) -> bool:
 
 def _short(value: object) -> str:
     if isinstance(value, list):
-        more = f" and {len(value) - 3:,} more" if len(value) > 3 else ""
-        return ", ".join(map(str, value[:3])) + more
+        return some(value, 3)
     return " ".join(str(value).split())
 
 

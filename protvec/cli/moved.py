@@ -14,6 +14,7 @@ from protvec.cli.console import duration, note, plural
 from protvec.cli.ingest import SHOWN, show_skipped
 from protvec.cli.options import DEFAULT_DB, Db, Json, ResidueCodec, create_store, open_if_there, open_store
 from protvec.cli.reading import SkipInvalid
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,5 +152,4 @@ def _show(report: Moved, noun: str, *, as_json: bool) -> None:
 
 def _name(what: str, ids: list[str]) -> None:
     if ids:
-        more = f" and {len(ids) - SHOWN:,} more" if len(ids) > SHOWN else ""
-        console.warn(f"{what}: {', '.join(ids[:SHOWN])}{more}")
+        console.warn(f"{what}: {some(ids, SHOWN)}")

@@ -47,6 +47,7 @@ from protvec.cli.reading import (
     reading,
 )
 from protvec.errors import DatabaseExistsError, IngestInterrupted, InputError
+from protvec.words import some
 
 if TYPE_CHECKING:
     from protvec.cluster import Committed, Shards
@@ -281,11 +282,7 @@ def _show_commit(report: Committed) -> None:
     missing = report.shards - len(report.committed)
     note(f"{len(report.committed):,} of {plural(report.shards, 'shard')} in {report.database}")
     if missing:
-        note(f"  not yet: {_numbers(report.missing)}; the same command adds them")
-
-
-def _numbers(numbers: list[int]) -> str:
-    return ", ".join(map(str, numbers[:SHOWN])) + (f" and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else "")
+        note(f"  not yet: {some(report.missing, SHOWN)}; the same command adds them")
 
 
 def _show_state(shards: Shards, db: str, *, as_json: bool) -> None:

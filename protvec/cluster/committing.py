@@ -14,6 +14,7 @@ from protvec.ingest import Observer, Report
 from protvec.ingest.recorded import note_commit, recorded
 from protvec.ingest.records import jobs
 from protvec.store import Claims, digest
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -128,9 +129,8 @@ def check_complete(shards: Shards) -> None:
 
 def _refuse(shards: Shards, missing: list[int]) -> None:
     if missing:
-        shown = ", ".join(map(str, missing[:10])) + (f" and {len(missing) - 10} more" if len(missing) > 10 else "")
         raise ShardError(
-            f"{shards.path}: {len(missing)} of {shards.count} shards are not embedded: {shown}. "
+            f"{shards.path}: {len(missing)} of {shards.count} shards are not embedded: {some(missing, 10)}. "
             "Embed them, or commit what there is with --partial, or as it comes with --wait"
         )
 

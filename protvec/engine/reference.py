@@ -11,6 +11,7 @@ from protvec.engine.device import torch_device
 from protvec.errors import CheckpointError, EngineError
 from protvec.models.config import weight_files
 from protvec.models.tokens import TokenTable
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,8 +147,7 @@ def _require_all(needed: set[str], directory: Path) -> None:
     if not stored & _EMBEDDING_NAMES:
         missing.insert(0, "shared.weight")
     if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise CheckpointError(f"{directory}: its weights lack a part of the encoder: {missing[0]}{more}")
+        raise CheckpointError(f"{directory}: its weights lack a part of the encoder: {some(missing)}")
 
 
 def _names(file: Path) -> set[str]:

@@ -12,6 +12,7 @@ from protvec.exchange.batches import Batch
 from protvec.exchange.report import Moved
 from protvec.exchange.target import Target, making
 from protvec.store import CODECS, InputFile, matrix_of
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -194,5 +195,6 @@ def _refuse_conflicts(views: Sequence[Reader]) -> None:
                     if rows[id] and known.row["sequence"] and rows[id] != known.row["sequence"]:
                         found.append(f"{id!r} ({earlier.path} and {view.path})")
     if found:
-        shown = ", ".join(found[:_SHOWN]) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
-        raise QueryError(f"the same id with different sequences: {shown}; --prefer first or last says which to take")
+        raise QueryError(
+            f"the same id with different sequences: {some(found, _SHOWN)}; --prefer first or last says which to take"
+        )

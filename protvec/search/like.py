@@ -10,6 +10,7 @@ import numpy as np
 from protvec.errors import QueryError
 from protvec.search.nearest import search_vector
 from protvec.store import matrix_of, quote
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +92,4 @@ def _check(ids: Sequence[str], unlike: Sequence[str]) -> None:
 
 def _name(ids: Sequence[str], unlike: Sequence[str]) -> str:
     """The name of the query in the hits."""
-    name = f"like {ids[0]}" + (f" and {len(ids) - 1} more" if len(ids) > 1 else "")
-    return (
-        f"{name}, unlike {unlike[0]}" + (f" and {len(unlike) - 1} more" if len(unlike) > 1 else "") if unlike else name
-    )
+    return f"like {some(ids)}" + (f", unlike {some(unlike)}" if unlike else "")

@@ -19,6 +19,7 @@ from protvec.store.segments.rule import Pieces
 from protvec.store.segments.vectors import means_of
 from protvec.store.tables import read, read_keys, stream, take_addresses
 from protvec.store.view import View
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Hashable, Iterator, Sequence
@@ -254,6 +255,7 @@ class ProteinReader(View):
         if not missing:
             return
         near = near_ids(missing[0], read(handle, columns=["id"])["id"])
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         hint = f"; near: {', '.join(near)}" if near else ""
-        raise ProteinNotFoundError(f"{self.path}: no protein {missing[0]!r}{more}{hint}", ids=missing, near=near)
+        raise ProteinNotFoundError(
+            f"{self.path}: no protein {some([*map(repr, missing)])}{hint}", ids=missing, near=near
+        )

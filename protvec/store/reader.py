@@ -17,6 +17,7 @@ from protvec.store.scoring import scoring_of
 from protvec.store.tables import count, read, read_keys
 from protvec.store.text import Texts
 from protvec.store.upkeep import sizes
+from protvec.words import some
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -66,7 +67,7 @@ class Reader(Texts):
             if pause is not None:
                 time.sleep(pause)
                 handles = self.handles()
-        raise QueryError(f"{self.path}: no residues stored for {absent[0]!r} and {len(absent) - 1} more")
+        raise QueryError(f"{self.path}: no residues stored for {some([*map(repr, absent)])}")
 
     def arrays(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Per-residue arrays by digest, many in one read.
@@ -89,8 +90,8 @@ class Reader(Texts):
             if pause is not None:
                 time.sleep(pause)
                 handle = self._newest()[1]
-        absent = next(each for each in unique if each not in found)
-        raise QueryError(f"{self.path}: no residues stored for {absent} and {len(unique) - len(found) - 1} more")
+        absent = [each for each in unique if each not in found]
+        raise QueryError(f"{self.path}: no residues stored for {some(absent)}")
 
     def stored(self, digests: Sequence[str]) -> dict[str, Stored]:
         """Residue arrays by digest, as they are kept, for those that are there."""

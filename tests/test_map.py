@@ -343,6 +343,7 @@ def test_files_as_a_user_asks_for_them(db: Database, tmp_path: Path, capsys: pyt
     assert {each["label"] for each in points["groups"]} == set(KINDS)
     assert [points["groups"][number]["label"] for number in points["group"]][:2] == [KINDS[0]] * 2
     assert "--force" in cli("-o", str(out), code=1)
+    assert "no directory" in cli("-o", str(tmp_path / "nowhere" / "map.html"), "--again", code=1)
     cli("-o", str(out), "--force")
     assert len(embedded(out.read_text(encoding="utf-8"))["groups"]) == 1
 

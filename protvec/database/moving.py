@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.database.core import Core
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from protvec.exchange import Exported, Moved
 
@@ -83,7 +83,7 @@ class Moving(Core):
         options = exchange.ImportOptions(
             format=format,
             model=model,
-            fasta=[fasta] if isinstance(fasta, str | Path) else list(fasta),
+            fasta=fasta,
             ids=ids,
             dataset=dataset,
             update=update,

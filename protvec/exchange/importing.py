@@ -37,7 +37,7 @@ class ImportOptions:
     Attributes:
         format: ``parquet``, ``npy``, ``npz`` or ``h5``; None means by its name.
         model: Name of the model that made the vectors, where the file does not say.
-        fasta: FASTA files with the sequences.
+        fasta: FASTA files with the sequences, or one.
         ids: File with the ids of an ``.npy`` file; None means ``NAME.npy.ids.txt``.
         dataset: Name stored with every record that has none.
         residues: Codec of a new database; None means that of the database the file came from, else the default,
@@ -47,7 +47,7 @@ class ImportOptions:
 
     format: str | None = None
     model: str | None = None
-    fasta: Sequence[str | Path] = ()
+    fasta: str | Path | Sequence[str | Path] = ()
     ids: str | Path | None = None
     dataset: str | None = None
     residues: str | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseNotFoundError
@@ -13,6 +12,7 @@ from protvec.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from protvec.exchange.report import Moved
     from protvec.space import Space
@@ -61,7 +61,7 @@ def import_file(
     options = ImportOptions(
         format=format,
         model=model,
-        fasta=[fasta] if isinstance(fasta, str | Path) else list(fasta),
+        fasta=fasta,
         ids=ids,
         dataset=dataset,
         residues=residues,

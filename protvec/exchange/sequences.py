@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from protvec.fasta import Record
@@ -12,7 +13,6 @@ from protvec.store import METADATA_COLUMNS, digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from protvec.exchange.batches import Batch
 
@@ -25,8 +25,8 @@ class Sequences:
         without: Ids that no record was found for.
     """
 
-    def __init__(self, files: Sequence[str | Path]) -> None:
-        """Read the files.
+    def __init__(self, files: str | Path | Sequence[str | Path]) -> None:
+        """Read the files, or the one.
 
         Raises:
             FastaError: A file cannot be read.
@@ -35,7 +35,7 @@ class Sequences:
         self._by_accession: dict[str, str] = {}
         self._unused: dict[str, None] = {}
         self.without: list[str] = []
-        with open_sources(files) as sources:
+        with open_sources([files] if isinstance(files, str | Path) else files) as sources:
             for source in sources:
                 for record in source.read():
                     if isinstance(record, Record):

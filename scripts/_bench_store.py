@@ -80,9 +80,9 @@ def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.
 def writing(codec: str, *, proteins: int) -> dict[str, float]:
     """Bytes a second of stored residues: through ``Store.write``, and the same bytes in plain pyarrow files.
 
-    All are timed until the bytes are on the disk (``fsync``). ``ours`` is given arrays that are encoded already, as
-    plain files are and as an ingest does it while it embeds; ``raw`` is given float32, which it encodes as well. How
-    long encoding takes alone, on one thread, is there too.
+    All are timed until the bytes are on the disk (``fsync``). ``ours`` is given arrays that are encoded and cut into
+    segments already, as plain files are and as an ingest does it while it embeds; ``raw`` is given float32, which it
+    encodes and cuts as well. How long encoding takes alone, on one thread, is there too.
     """
     from protvec.store import CODECS, Stored
 
@@ -96,8 +96,9 @@ def writing(codec: str, *, proteins: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         plain = _timed(lambda: _write_plain(Path(scratch), encoded, _per_commit(codec)))
         stores = [_new_store(Path(scratch) / name, codec) for name in ("db", "raw")]
-        ours = _timed(lambda: _write(stores[0], sequences, kept, vectors))
-        raw = _timed(lambda: _write(stores[1], sequences, arrays, vectors))
+        cut = [stores[0].segments(array) for array in arrays]
+        ours = _timed(lambda: _write(stores[0], sequences, kept, vectors, cut=cut))
+        raw = _timed(lambda: _write(stores[1], sequences, arrays, vectors, cut=list(map(stores[1].segments, arrays))))
     rates = {name: stored / seconds for name, seconds in (("ours", ours), ("raw", raw), ("plain", plain))}
     given = sum(array.nbytes for array in arrays)
     return rates | {"ratio": plain / ours, "raw_ratio": plain / raw, "encode": given / encoding}
@@ -135,9 +136,15 @@ def _new_store(path: Path, codec: str, dimension: int = DIMENSION) -> Store:
 
 
 def _write(
-    store: Store, sequences: list[str], arrays: Sequence[Matrix | Stored], vectors: Matrix, *, first: int = 0
+    store: Store,
+    sequences: list[str],
+    arrays: Sequence[Matrix | Stored],
+    vectors: Matrix,
+    *,
+    first: int = 0,
+    cut: Sequence[NDArray[np.float16] | None] | None = None,
 ) -> None:
-    """As an ingest does, in commits of its size."""
+    """As an ingest does, in commits of its size; what is not cut into segments yet is cut on the way."""
     from protvec.store import digest, protein_table
 
     commit = _per_commit(store.codec)
@@ -148,8 +155,11 @@ def _write(
                 {"id": f"P{first + start + i}", "digest": digest(text), "sequence": text}
                 for i, text in enumerate(sequences[part])
             ]
-            given = zip((row["digest"] for row in rows), arrays[part], strict=True)
-            store.write(protein_table(rows, vectors[part]), given, run=run)
+            digests = [row["digest"] for row in rows]
+            given = zip(digests, arrays[part], strict=True)
+            means = {} if cut is None else dict(zip(digests, cut[part], strict=True))
+            segments = {name: each for name, each in means.items() if each is not None}
+            store.write(protein_table(rows, vectors[part]), given, run=run, segments=segments)
 
 
 def _arrays(count: int, seed: int = 0) -> list[Matrix]:

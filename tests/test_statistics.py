@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tail, log_chosen, log_length
+from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tails, log_chosen, log_length
 
 LAWS = st.builds(Law, st.sampled_from([1.0, 1.5, 5.0, 30.0, 200.0]))
 
@@ -70,16 +69,20 @@ def test_a_quantile_has_its_share_above_it(law: Law, share: float) -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from([Law(1.0), Law(20.0), Law(20.0, Tail(1e-4, 2.0))]), st.floats(-30, 1e4), st.floats(0, 100))
+@given(st.sampled_from([Law(1.0), Law(20.0), Law(20.0, (Tail(1e-4, 2.0),))]), st.floats(-30, 1e4), st.floats(0, 100))
 def test_survival_never_rises_and_is_never_nothing(law: Law, z: float, further: float) -> None:
     here, there = law.log_survival(z), law.log_survival(z + further)
     assert -np.inf < there <= here <= 0
 
 
 def test_a_tail_is_added_to_the_body() -> None:
-    law, z = Law(20.0, Tail(1e-3, 2.0)), np.array([0.0, 3.0, 9.0])
-    both = np.exp(Law(20.0).log_survival(z)) + 1e-3 * np.exp(-z / 2)
+    law, z = Law(20.0, (Tail(1e-3, 2.0, 0.75), Tail(1e-2, 3.0, 0.25))), np.array([0.0, 3.0, 9.0])
+    body, first, second = np.exp(Law(20.0).log_survival(z)), [1, 1, math.exp(-3)], [1, 1, math.exp(-2)]
+    both = body + 0.75 * 1e-3 * np.array(first) + 0.25 * 1e-2 * np.array(second)
     np.testing.assert_allclose(np.exp(law.log_survival(z)), np.minimum(both, 1), rtol=1e-9)
+    likely = np.array([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]])
+    both = body + np.array([1e-3, 1e-2, 1e-2 * math.exp(-2)])
+    np.testing.assert_allclose(np.exp(law.log_survival(z, likely)), np.minimum(both, 1), rtol=1e-9)
 
 
 @pytest.mark.parametrize("shape", [0.0, -1.0, math.nan, math.inf])
@@ -88,10 +91,15 @@ def test_no_law_has_such_a_shape(shape: float) -> None:
         Law(shape)
 
 
-@pytest.mark.parametrize(("share", "reach"), [(0.0, 1.0), (0.5, 1.0), (0.01, 0.0), (0.01, math.inf)])
-def test_no_tail_is_like_that(share: float, reach: float) -> None:
+@pytest.mark.parametrize("values", [(0.0, 1.0), (0.5, 1.0), (0.01, 0.0), (0.01, math.inf), (0.01, 1.0, 1.5)])
+def test_no_tail_is_like_that(values: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="no tail has"):
-        Tail(share, reach)
+        Tail(*values)
+
+
+def test_weights_of_tails_are_1_together() -> None:
+    with pytest.raises(ValueError, match="1 together"):
+        Law(20.0, (Tail(1e-3, 1.0, 0.5), Tail(1e-2, 1.0, 0.4)))
 
 
 def test_a_share_is_between_0_and_1() -> None:
@@ -198,7 +206,7 @@ def test_scores_that_are_all_the_same_can_be_fitted() -> None:
 @settings(deadline=None)
 @given(st.floats(-5, 200), st.floats(0, 50), st.integers(1, 40_000), st.integers(1, 10**7))
 def test_a_better_score_never_has_a_greater_e(score: float, better: float, length: int, n: int) -> None:
-    null = Null(Law(1.5, Tail(1e-5, 1.0)), place=20.0, slope=3.0, scale=2.0, spread=0.2)
+    null = Null(Law(1.5, (Tail(1e-5, 1.0),)), place=20.0, slope=3.0, scale=2.0, spread=0.2)
     high, low = null.evalue([score, score + better], length, n)
     assert 0 <= low <= high <= n
     bits = null.bits(score, length)
@@ -250,7 +258,6 @@ def test_a_prior_of_a_database_has_its_law_and_lines() -> None:
     assert found.log_scale == pytest.approx((math.log(2), 0), abs=0.12)
     assert found.spread == pytest.approx(0.2, abs=0.08)
     assert min(found.weights) > 30  # queries differ by their lengths alone
-    assert Prior.from_dict(json.loads(json.dumps(found.to_dict()))) == found
 
 
 def test_too_few_queries_leave_the_prior_as_it_is() -> None:
@@ -259,18 +266,56 @@ def test_too_few_queries_leave_the_prior_as_it_is() -> None:
     assert fit_prior(scores, lengths, query_lengths=[200] * 5, start=start) is start
 
 
-def test_a_tail_is_found_where_there_is_one() -> None:
-    law = Law(20.0)
-    z = drawn(law, (1_000_000,), 4)
-    assert fit_tail(z, law).tail is None
-    z[:3000] = np.random.default_rng(5).exponential(2.0, 3000)
-    tail = fit_tail(z, law).tail
-    assert tail is not None
-    assert tail.share == pytest.approx(3e-3, rel=0.5)
-    assert tail.reach == pytest.approx(2.0, rel=0.3)
+# Tails
+
+LIGHT, HEAVY = Tail(1e-7, 1.0), Tail(1e-2, 2.0)
 
 
-@pytest.mark.parametrize("change", [{"place": [1.0]}, {"place": [1.0, math.nan]}, {"law": {"shape": -1, "tail": None}}])
-def test_no_prior_has_such_values(change: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"are not|shape"):
-        Prior.from_dict(prior_of(GUMBEL).to_dict() | change)
+def of_two_kinds(seed: int, *, queries: int = 300, targets: int = 4000) -> tuple[np.ndarray, np.ndarray]:
+    """Standard scores of queries of which a fifth have a heavy tail, and which these are."""
+    rng = np.random.default_rng(seed)
+    z, heavy = drawn(Law(20.0), (queries, targets), seed), rng.random(queries) < 0.2
+    beyond = heavy[:, None] & (rng.random(z.shape) < HEAVY.share)
+    return np.where(beyond, 3 + rng.exponential(HEAVY.reach, z.shape), z), heavy
+
+
+def test_how_many_queries_have_a_tail_is_found() -> None:
+    z, heavy = of_two_kinds(4)
+    z[0, :5] = np.nan
+    law = fit_tails(Law(20.0), z, (LIGHT, HEAVY))
+    assert [tail.weight for tail in law.tails] == pytest.approx([1 - heavy.mean(), heavy.mean()], abs=0.01)
+
+
+def test_each_query_has_the_tail_that_its_sample_shows() -> None:
+    z, heavy = of_two_kinds(5)
+    law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
+    nulls = fit_many(z[:, :500], [200] * 500, query_lengths=[200] * len(z), prior=prior_of(law))
+    likely = np.array([null.tails[1] for null in nulls if null.tails])
+    assert likely[heavy].mean() > 0.5 > 0.1 > likely[~heavy].mean()
+    assert (likely > 0.5)[heavy].mean() > 0.5
+    # As sure as it says: of those that have it with a chance of one half and more, so many have it.
+    sure = likely > 0.5
+    assert heavy[sure].mean() == pytest.approx(likely[sure].mean(), abs=0.1)
+    evalues = [np.sort(null.evalue(row, 200, z.shape[1]))[:3] for null, row in zip(nulls, z, strict=True)]
+    assert np.mean([(each <= 0.1).sum() for each in evalues]) < 0.3
+
+
+def test_homologues_show_no_tail() -> None:
+    law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
+    z = drawn(Law(20.0), (20, 500), 6)
+    lengths = [200] * 500
+    without = fit_many(z, lengths, query_lengths=[200] * 20, prior=prior_of(law))
+    z[:, :50] = 30.0
+    having = fit_many(z, lengths, query_lengths=[200] * 20, prior=prior_of(law))
+    for one, other in zip(without, having, strict=True):
+        assert one.tails is not None
+        assert other.tails is not None
+        assert other.tails[1] == pytest.approx(one.tails[1], abs=0.2)
+
+
+def test_a_query_without_scores_has_the_usual_tails() -> None:
+    law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
+    (null,) = fit_many(np.zeros((1, 0)), [], query_lengths=[200], prior=prior_of(law))
+    assert null.tails == pytest.approx((0.8, 0.2))
+    z = np.array([2.0, 5.0, 9.0])
+    np.testing.assert_allclose(null.law.log_survival(z, np.array(null.tails)), law.log_survival(z))

@@ -54,8 +54,8 @@ _ITSELF = 1 - 1e-6
 # Of a query with itself where one of the two is rounded to bytes.
 _ITSELF_ROUNDED = 0.999
 _DECIMALS = 4
-# A protein is compared as a whole and by segments: chance has two ways to make it a hit.
-_TWO_LOOKS = math.log(2)
+# A protein is compared as a whole and by segments: chance has more ways to make it a hit, by as much as was measured.
+_LOOKS = math.log(1.3)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Chance:
         p = log_p(self.nulls, scores, lengths, query)
         if self.segments is not None and segments is not None:
             by_segment = self.segments.log_p(scores, np.asarray(lengths), query)
-            p = np.minimum(np.where(segments < 0, p, by_segment) + _TWO_LOOKS, 0.0)
+            p = np.minimum(np.where(segments < 0, p, by_segment) + _LOOKS, 0.0)
         bits: NDArray[np.float64] = np.round(-p / math.log(2), _DECIMALS)
         return bits + 0.0  # no -0
 

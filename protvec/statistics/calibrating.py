@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from protvec.statistics.law import Law, Tail
+from protvec.statistics.law import Law
 from protvec.statistics.null import fit_many, foreign_from
 from protvec.statistics.prior import Prior, log_length
 
@@ -23,10 +23,6 @@ MEASURED = (0.05, 0.02)
 _HALVINGS = 7
 # Fewer queries settle no line over their lengths.
 FEWEST = 20
-# What the body has less than this above is for the tail to explain.
-_BODY = 2e-6
-_ENOUGH = 8  # scores, to measure a tail by
-_LONGEST_REACH = 4.0
 _GROUPS = 5  # of targets by length
 _ALIKE = 0.1  # log lengths that say nothing of how a width rises
 # Weights of a prior: a score of the query weighs 1.
@@ -45,7 +41,7 @@ def fit_prior(scores: NDArray[np.float64], lengths: ArrayLike, *, query_lengths:
 
     Returns:
         The shape of the law, the spread, the places, slopes and scales by the length of the query, and how they vary
-        about that. The tail is that of ``start``.
+        about that. The tails are those of ``start``.
     """
     if len(scores) < FEWEST or scores.shape[1] < FEWEST:
         return start
@@ -55,25 +51,6 @@ def fit_prior(scores: NDArray[np.float64], lengths: ArrayLike, *, query_lengths:
         found = replace(found, spread=_spread(found, scores, lengths, query_lengths), weights=_UNSURE)
         found = replace(found, law=_shaped(found, scores, lengths, query_lengths))
     return _with_lines(found, scores, lengths, query_lengths)
-
-
-def fit_tail(z: NDArray[np.float64], law: Law) -> Law:
-    """The law with the tail that standardised scores without homologues have.
-
-    Args:
-        z: Scores of queries that have no homologues, each in the units of its own null.
-        law: With the shape of the body.
-
-    Returns:
-        The law without a tail where few scores are beyond its body: then it needs none that these could show.
-    """
-    body = Law(law.shape)
-    edge = body.quantile(_BODY)
-    beyond = z[z > edge] - edge
-    if len(beyond) < max(_ENOUGH, 2 * _BODY * len(z)):
-        return body
-    reach = min(float(beyond.mean()), _LONGEST_REACH)
-    return Law(law.shape, Tail(min(len(beyond) / len(z) * math.exp(edge / reach), 0.05), reach))
 
 
 def _with_lines(prior: Prior, scores: NDArray[np.float64], lengths: ArrayLike, query_lengths: Sequence[int]) -> Prior:
@@ -135,9 +112,9 @@ def _shaped(prior: Prior, scores: NDArray[np.float64], lengths: ArrayLike, query
     low, high = map(math.log, SHAPES)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        law = Law(math.exp(middle), prior.law.tail)
+        law = Law(math.exp(middle), prior.law.tails)
         z = _standard(replace(prior, law=law), scores, lengths, query_lengths)
         there = float(np.isfinite(z).sum())
         found = [float((z > law.quantile(share)).sum() + 0.5) / (share * there) for share in MEASURED]
         low, high = (low, middle) if math.prod(found) > 1 else (middle, high)
-    return Law(math.exp((low + high) / 2), prior.law.tail)
+    return Law(math.exp((low + high) / 2), prior.law.tails)

@@ -1,52 +1,54 @@
-"""The law of chance scores: a body from Gumbel's law to the normal, and a tail of its own.
+"""The law of chance scores: a body from Gumbel's law to the normal, and a tail beyond it.
 
 The body is the log-gamma law (Prentice, Biometrika 61, 1974): the negative logarithm of a gamma variable. Its shape k
 is 1 for Gumbel's law of largest values, which the best local alignments of unrelated sequences follow (Karlin and
 Altschul 1990), and goes to infinity for the normal law.
 
-The tail is a small exponential part beside it, for the few pairs whose composition makes them alike.
+The tail is a small exponential part beside it, for the few pairs whose composition makes them alike. Queries differ
+in how many of these they have, by three orders of magnitude, so a law has several tails and says how common each is.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+BEGIN = 3.0  # standard units beyond the mode, where tails begin
 _PRECISE = 1e-12  # relative, where a series is cut
 _TERMS = 2000
 _NEARLY_NORMAL = 3.0  # shapes from here on
 _LOWEST, _HIGHEST = -40.0, 600.0  # in standard units, so that nothing overflows
+_ALL = 1e-6  # how nearly weights are 1 together
 
 
 @dataclass(frozen=True)
 class Tail:
     """A rare second kind of chance score: pairs that are alike without being related, as membrane proteins are.
 
-    Their share above z is ``share * exp(-z / reach)``, which is added to that of the body.
+    Their share above z is ``share * exp(-(z - 3) / reach)``, and ``share`` below 3. It is added to that of the body.
 
     Attributes:
-        share: How many there are, beyond the mode.
-        reach: How far beyond it they are in the mean, in standard units.
+        share: How many there are, beyond 3 standard units.
+        reach: How far beyond that they are in the mean, in standard units.
+        weight: How many queries have this tail, from 0 to 1.
     """
 
     share: float
     reach: float
+    weight: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.share < 0.1 and 0 < self.reach < 100):
-            raise ValueError(f"no tail has a share of {self.share} and a reach of {self.reach}")
-
-    def log_survival(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Natural logarithm of the share above z."""
-        log: NDArray[np.float64] = math.log(self.share) - np.maximum(z, 0.0) / self.reach
-        return log
+        if not (0 < self.share < 0.1 and 0 < self.reach < 100 and 0 <= self.weight <= 1):
+            raise ValueError(
+                f"no tail has a share of {self.share}, a reach of {self.reach} and a weight of {self.weight}"
+            )
 
 
 @dataclass(frozen=True)
@@ -57,29 +59,17 @@ class Law:
 
     Attributes:
         shape: k, from 0.1 to 10,000: 1 is Gumbel's law, hundreds are as good as normal.
-        tail: What is added to the body far out, if anything.
+        tails: Those that are added to the body of one query or another; their weights are 1 together.
     """
 
     shape: float = 1.0
-    tail: Tail | None = None
+    tails: tuple[Tail, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0.1 <= self.shape <= 1e4:
             raise ValueError(f"the shape of the law is {self.shape}, not between 0.1 and 10,000")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Law:
-        """The law that ``to_dict`` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: these are no values of a law.
-        """
-        tail = values["tail"]
-        return cls(float(values["shape"]), None if tail is None else Tail(**tail))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can carry."""
-        return asdict(self)
+        if self.tails and abs(sum(tail.weight for tail in self.tails) - 1) > _ALL:
+            raise ValueError("the weights of a law's tails are not 1 together")
 
     @cached_property
     def root(self) -> float:
@@ -113,23 +103,44 @@ class Law:
         survival = self.log_body(grid)
         return grid, survival, np.exp(self.log_density(grid) - survival)
 
-    def log_survival(self, z: ArrayLike) -> NDArray[np.float64]:
-        """Natural logarithm of the probability of more than z, accurate however small it is."""
+    def log_survival(self, z: ArrayLike, likely: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Natural logarithm of the probability of more than z, accurate however small it is.
+
+        Args:
+            z: Standard scores.
+            likely: ndarray, shape=(…, K), for z of shape=(…): how likely each tail is that of the score's query. None
+                where nothing is known of it: the weights.
+        """
         z = np.asarray(z, np.float64)
         log = self.log_body(z)
-        if self.tail is None:
+        if not self.tails:
             return log
-        both: NDArray[np.float64] = np.logaddexp(log, self.tail.log_survival(z))
+        share, reach, weight = self.tail_values
+        chances = np.log(np.maximum(weight if likely is None else likely, 1e-300))
+        parts = chances + np.log(share) - np.maximum(z - BEGIN, 0.0)[..., None] / reach
+        both: NDArray[np.float64] = np.logaddexp(log, np.logaddexp.reduce(parts, axis=-1))
         return np.minimum(both, 0.0)
 
-    def log_predicted(self, z: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
-        """The same where the scale was fitted on so many scores: averaged over what these leave open.
+    @cached_property
+    def tail_values(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """Shares, reaches and weights of the tails, shape=(K,) each."""
+        share, reach, weight = np.array([(tail.share, tail.reach, tail.weight) for tail in self.tails]).reshape(-1, 3).T
+        return share, reach, weight
+
+    def log_predicted(
+        self, z: ArrayLike, known: ArrayLike, likely: NDArray[np.float64] | None = None
+    ) -> NDArray[np.float64]:
+        """``log_survival`` where the scale was fitted on so many scores: averaged over what these leave open."""
+        return self.log_survival(self.careful(z, known), likely)
+
+    def careful(self, z: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
+        """Standard scores, brought nearer to the mode by as much as the scale that they are measured by is unsure.
 
         A normal law becomes Student's so, and an exponential tail Lomax's; between, the nearer of the two is taken.
 
         Args:
             z: Standard scores.
-            known: How many scores each was fitted on, with what the prior weighs; above 0.
+            known: How many scores each scale was fitted on, with what the prior weighs; above 0.
         """
         z, known = np.asarray(z, np.float64), np.asarray(known, np.float64)
         above = np.maximum(z, 0.0)
@@ -137,10 +148,11 @@ class Law:
             careful = known * np.log1p(above / known)
         else:
             careful = np.sqrt(known * np.log1p(above**2 / known))
-        return self.log_survival(np.where(z > 0, careful, z))
+        nearer: NDArray[np.float64] = np.where(z > 0, careful, z)
+        return nearer
 
     def log_body(self, z: ArrayLike) -> NDArray[np.float64]:
-        """The same of the body alone, by the series of the incomplete gamma function.
+        """``log_survival`` of the body alone, by the series of the incomplete gamma function.
 
         Abramowitz and Stegun, Handbook of Mathematical Functions, 6.5.29.
         """

@@ -12,6 +12,7 @@ import numpy as np
 
 from protvec.statistics.fitting import Line, Sample, fit
 from protvec.statistics.prior import Prior, log_length
+from protvec.statistics.tails import likely
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,7 @@ class Null:
         scores: How many it was fitted on; 0 where all of it is prior.
         left_out: How many scores of the sample were left out as those of homologues.
         known: How many scores the scale is known as well as from: these, and what the prior weighs.
+        tails: How likely each tail of the law is this query's; None where the law has no choice of them.
     """
 
     law: Law
@@ -59,6 +61,7 @@ class Null:
     scores: int = 0
     left_out: int = 0
     known: float = math.inf
+    tails: tuple[float, ...] | None = None
 
     @classmethod
     def fit(cls, scores: ArrayLike, lengths: ArrayLike, *, query_length: int, prior: Prior) -> Null:
@@ -110,7 +113,8 @@ def log_p(
     )
     x = log_length(length)
     z = (np.asarray(score, np.float64) - place - slope * x) / (scale * np.exp(nulls[0].spread * x))
-    return nulls[0].law.log_predicted(z, np.minimum(known, _MANY))
+    tails = None if nulls[0].tails is None else np.array([null.tails for null in nulls])[at]
+    return nulls[0].law.log_predicted(z, np.minimum(known, _MANY), tails)
 
 
 def fit_many(
@@ -160,11 +164,24 @@ def _fit(scores: NDArray[np.float64], lengths: ArrayLike, query_lengths: Sequenc
         active = active[changed]
         if not len(active):
             break
-    columns = zip(*line, there.sum(axis=1) - foreign.sum(axis=1), foreign.sum(axis=1), strict=True)
+    left_out = foreign.sum(axis=1)
+    number = there.sum(axis=1) - left_out
+    known = number + prior.weights[2]
+    tails = _tails(prior.law, line.standard(sample), there, known)
+    columns = zip(*line, number, left_out, known, tails, strict=True)
     return [
-        Null(prior.law, float(a), float(b), float(s), prior.spread, int(m), int(f), int(m) + prior.weights[2])
-        for a, b, s, m, f in columns
+        Null(prior.law, float(a), float(b), float(s), prior.spread, int(m), int(f), float(k), t)
+        for a, b, s, m, f, k, t in columns
     ]
+
+
+def _tails(
+    law: Law, z: NDArray[np.float64], there: NDArray[np.bool_], known: NDArray[np.float64]
+) -> Sequence[tuple[float, ...] | None]:
+    """How likely each tail is that of each query, from all of its scores: those that were left out are far out."""
+    if len(law.tails) <= 1:
+        return [None] * len(z)
+    return [tuple(row) for row in likely(law, law.careful(z, known[:, None]), there).tolist()]
 
 
 def foreign_from(law: Law, number: int) -> float:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from protvec.statistics.fitting import Belief, Line
-from protvec.statistics.law import Law
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
+
+    from protvec.statistics.law import Law
 
 USUAL_LENGTH = 200  # residues, where places and scales are given
 
@@ -52,26 +52,3 @@ class Prior:
         x = log_length(query_lengths)
         a, b, log_s = (pair[0] + pair[1] * x for pair in (self.place, self.slope, self.log_scale))
         return Belief(Line(a, b, np.exp(log_s)), self.weights)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values that JSON can carry."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> Prior:
-        """The prior that ``to_dict`` gave.
-
-        Raises:
-            KeyError, TypeError, ValueError: these are no values of a prior.
-        """
-        pairs = {name: _numbers(values[name], 2) for name in ("place", "slope", "log_scale")}
-        weights = _numbers(values["weights"], 3)
-        spread, queries = float(values["spread"]), int(values["queries"])
-        return cls(Law.from_dict(values["law"]), **pairs, spread=spread, weights=weights, queries=queries)
-
-
-def _numbers(values: Sequence[float], number: int) -> Any:  # noqa: ANN401  # a tuple of so many
-    found = tuple(float(value) for value in values)
-    if len(found) != number or not all(map(math.isfinite, found)):
-        raise ValueError(f"{values!r} are not {number} numbers")
-    return found

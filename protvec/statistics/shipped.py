@@ -1,7 +1,7 @@
 """Priors that ship with protvec: where a query begins, before its own scores with the database are looked at.
 
-Fitted on 8,991 domains of SCOP 1.75 at 40% identity with the model ``near``, without their labels; the tails on 1,000
-of them turned around, which have no homologues. docs/statistics.md says how, and how well they do on other folds.
+Fitted on 8,991 domains of SCOP 1.75 at 40% identity with the model ``near``, without their labels; the tails on hits in
+other folds (``scripts/fit_statistics.py``). docs/statistics.md says how, and how well they do.
 """
 
 from __future__ import annotations
@@ -22,9 +22,25 @@ if TYPE_CHECKING:
 # A cosine of 1 has no end of a Fisher z; this is that of nearly 1.
 _LARGEST = 1 - 1e-9
 
+# Tails that the scores of a query may have, from next to none to that of a membrane protein: shares and reaches.
+TAILS = (
+    Tail(1e-7, 1.0),
+    Tail(1e-5, 0.5),
+    Tail(1e-3, 0.6),
+    Tail(3e-3, 0.6),
+    Tail(3e-3, 1.0),
+    Tail(1e-2, 0.6),
+    Tail(1e-2, 1.0),
+    Tail(1e-2, 1.6),
+    Tail(1e-2, 2.6),
+)
+# How many queries have each, in thousandths: by whole proteins, and by segments.
+_WHOLE = (677, 6, 143, 114, 24, 9, 18, 3, 5)
+_SEGMENTS = (699, 9, 138, 96, 26, 3, 18, 11, 0)
+
 # Raw cosines lie elsewhere for every model: of the place next to nothing is believed.
 _RAW = Prior(
-    Law(200.0, Tail(0.05, 0.5)),
+    Law(200.0, (Tail(1.2e-4, 0.5),)),
     place=(0.36, 0.11),
     slope=(0.10, 0.15),
     log_scale=(-1.46, 0.11),
@@ -32,7 +48,7 @@ _RAW = Prior(
     weights=(0.2, 5.0, 5.0),
 )
 _CENTRED = Prior(
-    Law(200.0, Tail(0.02, 0.65)),
+    Law(200.0, (Tail(2e-4, 0.65),)),
     place=(0.05, 0.107),
     slope=(0.13, 0.23),
     log_scale=(-1.29, 0.10),
@@ -81,7 +97,7 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
     if kind == "centred":
         return _CENTRED
     return Prior(
-        Law(40.0, Tail(0.003, 1.5)),
+        Law(40.0, _weighted(_WHOLE)),
         place=(0.0, 0.008),
         slope=(0.009, 0.015),
         log_scale=(0.12 - 0.5 * math.log(dimension), 0.07),
@@ -92,12 +108,13 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
 
 @lru_cache(maxsize=16)
 def segment_prior(kind: str, dimension: int) -> Prior:
-    """The same of cosines of one segment with one other: pairs that are alike without being related are less so.
-
-    The tail was chosen by hits of 400 SCOP domains in other folds by the best of all their pairs (docs/segments.md).
-    """
+    """The same of cosines of one segment with one other."""
     prior = cosine_prior(kind, dimension)
-    return replace(prior, law=Law(prior.law.shape, Tail(0.003, 1.0))) if kind == "whitened" else prior
+    return replace(prior, law=Law(prior.law.shape, _weighted(_SEGMENTS))) if kind == "whitened" else prior
+
+
+def _weighted(counts: tuple[int, ...]) -> tuple[Tail, ...]:
+    return tuple(replace(tail, weight=count / sum(counts)) for tail, count in zip(TAILS, counts, strict=True))
 
 
 def fisher(cosines: ArrayLike) -> NDArray[np.float64]:

@@ -1,0 +1,81 @@
+"""Which tail the chance scores of a query have: what Bayes' rule makes of those a little beyond the body.
+
+A sample of some hundred scores cannot show what one in a million is like. But queries that have many scores of four
+standard units have some of ten, and how many have how many is known from other queries: empirical Bayes (Robbins 1956),
+with the weights of greatest likelihood (Kiefer and Wolfowitz 1956). Scores far out say nothing here: homologues have
+those.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from protvec.statistics.law import BEGIN, Law
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from protvec.statistics.law import Tail
+
+# In standard units; few scores of unrelated proteins are beyond, and many of homologues.
+_END = 5.0
+_FAR = 30.0
+_STEPS = 400
+
+
+def likely(law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """How likely each tail of the law is that of each query.
+
+    Args:
+        law: The law, with K tails.
+        z: ndarray, shape=(Q, M): standard scores of a sample.
+        counted: ndarray, shape=(Q, M): the others are left out.
+
+    Returns:
+        ndarray, shape=(Q, K): 1 together for each query.
+    """
+    log = _log_likelihood(law, z, counted, _END) + np.log(np.maximum(law.tail_values[2], 1e-300))
+    return _shares(log)
+
+
+def fit_tails(law: Law, z: NDArray[np.float64], tails: Sequence[Tail]) -> Law:
+    """The law with as much of each tail as makes the scores of many queries most likely: the EM algorithm.
+
+    Args:
+        law: With the shape of the body.
+        z: ndarray, shape=(Q, M): standard scores of queries with proteins that are not related; NaN is left out.
+        tails: What tails there may be; what they weigh does not matter.
+    """
+    found = Law(law.shape, tuple(replace(tail, weight=1 / len(tails)) for tail in tails))
+    there = np.isfinite(z)
+    log = _log_likelihood(found, np.where(there, z, 0.0), there, _FAR)
+    weights = found.tail_values[2]
+    for _ in range(_STEPS):
+        weights = _shares(log + np.log(np.maximum(weights, 1e-300))).mean(axis=0)
+    each = zip(found.tails, weights / weights.sum(), strict=True)
+    return Law(law.shape, tuple(replace(tail, weight=float(weight)) for tail, weight in each))
+
+
+def _log_likelihood(law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_], end: float) -> NDArray[np.float64]:
+    """Of the scores between the begin of the tails and an end, as a Poisson process: ndarray, shape=(Q, K)."""
+    share, reach, _ = law.tail_values
+    low, high = np.exp(law.log_body([BEGIN, end]))
+    expected = low - high + share * -np.expm1((BEGIN - end) / reach)
+    log: NDArray[np.float64] = -counted.sum(axis=1)[:, None] * expected
+    query, target = np.nonzero(counted & (z > BEGIN) & (z < end))
+    values = z[query, target]
+    density = np.exp(law.log_density(values))[:, None] + share / reach * np.exp((BEGIN - values)[:, None] / reach)
+    np.add.at(log, query, np.log(density))
+    return log
+
+
+def _shares(log: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each is of all in its row, from logarithms."""
+    values = np.exp(log - log.max(axis=1, keepdims=True))
+    shares: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
+    return shares

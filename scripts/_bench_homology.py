@@ -229,10 +229,30 @@ def assess(task: Task, found: Mapping[str, Sequence[Found]]) -> dict[str, Any]:
     return summary([judge(query, found.get(query.id, ()), task.targets, totals.of(query)) for query in task.queries])
 
 
-def assess_null(queries: Sequence[Domain], found: Mapping[str, Sequence[Found]]) -> dict[str, float] | None:
-    """Errors a query where no hit is true."""
+def assess_null(
+    queries: Sequence[Domain], found: Mapping[str, Sequence[Found]], targets: Mapping[str, Domain] | None = None
+) -> dict[str, float] | None:
+    """Errors a query where no hit is true; with targets, those of the query's own fold do not count."""
     counted = []
     for query in queries:
         hits = {hit.target: hit.evalue for hit in reversed(found.get(query.id, ()))}  # the best of each target
-        counted.append(false_hits([FALSE] * len(hits), list(hits.values())))
+        kinds = [FALSE if targets is None else kind(query, targets[target]) for target in hits]
+        counted.append(false_hits(kinds, list(hits.values())))
     return errors_a_query(counted)
+
+
+def share_alike(domains: Mapping[str, Domain], best: Mapping[str, str]) -> dict[str, float]:
+    """How many have a best hit of their family, and of their superfamily, of all that have others there.
+
+    Args:
+        domains: All of them, by id.
+        best: The best hit of each, by id.
+    """
+    levels = {"family": lambda domain: domain.label, "superfamily": lambda domain: domain.superfamily}
+    shares = {}
+    for name, group in levels.items():
+        sizes = Counter(map(group, domains.values()))
+        asked = [domain for domain in domains.values() if sizes[group(domain)] > 1]
+        alike = [group(domain) == group(domains[best[domain.id]]) for domain in asked if domain.id in best]
+        shares[name] = sum(alike) / max(len(asked), 1)
+    return shares

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 # As deep as hits are looked at: far beyond the first false one, and beyond E = 10.
 DEPTH = 2_000
+RAW, MEAN = "raw", "mean"  # one vector for each protein
 SLOW = "align-2000"  # so many candidates: measured where it is asked for
 
 
@@ -39,8 +40,8 @@ class Mode:
 MODES = {
     mode.name: mode
     for mode in (
-        Mode("raw", {"scoring": "raw"}),
-        Mode("mean", {"segments": False}),
+        Mode(RAW, {"scoring": "raw"}),
+        Mode(MEAN, {"segments": False}),
         Mode("segments"),
         Mode("align", {"align": True}, CANDIDATES),
         Mode(SLOW, {"align": True}),
@@ -74,6 +75,11 @@ def search(
         for hits in database.search_many(asked, k=depth, columns=(), **mode.keywords)
     }
     return found, time.perf_counter() - start
+
+
+def nearest(database: protvec.Database, mode: Mode) -> dict[str, str]:
+    """The best hit of every protein among the others."""
+    return {hits.query: hits.ids[0] for hits in database.search_all(k=1, columns=(), **mode.keywords) if hits.ids}
 
 
 def _found(row: dict[str, Any]) -> Found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import _bench_homology_modes as modes
 import _bench_homology_peers as peers
 from _bench import proteins, table
-from _bench_homology import CLASSES, EVALUES, assess, assess_null
+from _bench_homology import CLASSES, EVALUES, assess, assess_null, share_alike
 from _bench_homology_alignments import accuracy, cases, read_references, smith_waterman
 from _bench_homology_planted import TOP, plant, share_found
 
@@ -44,6 +44,12 @@ class Bench:
         print(f"database of {len(database):,} by {self.options.model}: {seconds:.1f} s", flush=True)
         return database
 
+    def own(self) -> protvec.Database:
+        """The database of the task's targets."""
+        if self._database is None:
+            self._database = self.make(self.task.targets.values())
+        return self._database
+
     def search(self, method: str, queries: Sequence[Domain]) -> tuple[Mapping[str, Sequence[Found]], float]:
         """The hits of a method among the task's targets, and the seconds that it took.
 
@@ -51,9 +57,7 @@ class Bench:
             PeerError: It is a peer that is not installed, or that failed.
         """
         if method in modes.MODES:
-            if self._database is None:
-                self._database = self.make(self.task.targets.values())
-            return modes.search(self._database, modes.MODES[method], queries)
+            return modes.search(self.own(), modes.MODES[method], queries)
         folder = self._scratch / f"{method}-{time.monotonic_ns()}"
         folder.mkdir()
         return peers.search(peers.PEERS[method], queries, self.task.targets.values(), folder, self.threads)
@@ -97,14 +101,28 @@ def _search_row(row: dict[str, Any]) -> list[str]:
     return [row["method"], "", *shares, *_errors(row["errors"]), f"{row['seconds'] / row['queries']:.3f}"]
 
 
+def run_top(bench: Bench) -> list[dict[str, Any]]:
+    """The best hit of every domain, by one vector each: raw means against those of the search space."""
+    database = bench.own()
+    figures = []
+    for method in (name for name in (modes.RAW, modes.MEAN) if name in bench.options.methods):
+        best = modes.nearest(database, modes.MODES[method])
+        figures.append({"method": bench.label(method), **share_alike(bench.task.targets, best)})
+    print("\nbest hit of every domain that has another of its family or superfamily: share that is of it")
+    rows = [[row["method"], "", f"{row['family']:.3f}", f"{row['superfamily']:.3f}"] for row in figures]
+    print(table(["method", "", "family", "superfamily"], rows), flush=True)
+    return figures
+
+
 def run_null(bench: Bench) -> list[dict[str, Any]]:
-    """Errors of queries without homologues."""
-    sets = {"reversed": bench.task.reversed, "orphans": bench.task.orphans}
-    sets = {name: queries for name, queries in sets.items() if queries}
+    """Errors of queries without homologues; of those read backwards also without hits in what they were before."""
+    task = bench.task
+    sets = {"reversed": (task.reversed, None), "in other folds": (task.reversed, task.targets)}
+    sets = {name: each for name, each in {**sets, "orphans": (task.orphans, None)}.items() if each[0]}
 
     def work(method: str) -> dict[str, Any]:
-        found, _ = bench.search(method, [query for queries in sets.values() for query in queries])
-        return {name: assess_null(queries, found) for name, queries in sets.items()}
+        found, _ = bench.search(method, [*task.reversed, *task.orphans])
+        return {name: assess_null(queries, found, targets) for name, (queries, targets) in sets.items()}
 
     figures = bench.each(work)
     header = ["method", "queries", *(f"E<={limit:g}" for limit in EVALUES)]
@@ -176,6 +194,7 @@ def run_planted(bench: Bench) -> dict[str, Any]:
 
 RUN: dict[str, Callable[[Bench], Any]] = {
     "search": run_search,
+    "top": run_top,
     "null": run_null,
     "alignments": run_alignments,
     "planted": run_planted,

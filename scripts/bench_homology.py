@@ -8,8 +8,11 @@ The FASTA file has SCOP's labels: ``>d1dlwa_ a.1.1.1 …``, class, fold, superfa
   ones: of its family; of its superfamily but another family; of its fold but another superfamily (the protocol of
   Foldseek, van Kempen et al. 2024). top-1: the best hit is of the query's superfamily. Errors: false hits a query with
   a reported E-value of at most 0.01, 0.1, 1 and 10; a sound E-value has that many.
+- top: of every domain that has another of its family (superfamily): whether the best hit is of it, by raw means and by
+  those of the search space.
 - null: errors of queries that have no homologue: targets read backwards, and domains (orphans) whose folds are kept
-  out of the database.
+  out of the database. What is read backwards is still like itself where it repeats itself: its hits in other folds have
+  a line of their own.
 - alignments (with --reference): precision, recall and F1 of aligned residue pairs against reference alignments, each
   the mean over alignments, beside Smith-Waterman with BLOSUM62. The references are TM-align's paths (query, target,
   scores, lengths, path; those of one superfamily are taken), or .ali files of MALISAM and MALIDUP, or a folder of them.

@@ -13,6 +13,7 @@ from proteins import random_sequence, write_fasta
 
 from protvec.errors import FastaError, TableError
 from protvec.fasta import Record
+from protvec.statistics.shipped import TAILS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -21,6 +22,7 @@ import _bench_homology_alignments as alignments
 import _bench_homology_peers as peers
 import _bench_homology_planted as planted
 import bench_homology
+import fit_statistics
 from _bench_homology import Domain, Found
 
 if TYPE_CHECKING:
@@ -81,7 +83,17 @@ def test_a_summary_is_an_average_over_queries() -> None:
 
 def test_without_homologues_every_hit_is_false_once() -> None:
     hits = {"q": [Found("f1", 0, 0.005), Found("f1", 0, 3.0), Found("s", 0, 2.0)]}
-    assert protocol.assess_null([DOMAINS["q"], DOMAINS["f2"]], hits) == {"0.01": 0.5, "0.1": 0.5, "1": 0.5, "10": 1}
+    queries = [DOMAINS["q"], DOMAINS["f2"]]
+    assert protocol.assess_null(queries, hits) == {"0.01": 0.5, "0.1": 0.5, "1": 0.5, "10": 1}
+    assert protocol.assess_null(queries, hits, DOMAINS) == {"0.01": 0, "0.1": 0, "1": 0, "10": 0}
+    assert protocol.assess_null(queries, {"q": [Found("x1", 0, 0.05)]}, DOMAINS)["0.1"] == 0.5  # type: ignore[index]
+
+
+def test_best_hits_count_where_there_is_another_of_the_kind() -> None:
+    labels = {"a1": "a.1.1.1", "a2": "a.1.1.1", "b": "a.1.1.2", "c": "a.2.1.1"}
+    domains = {name: Domain(name, tuple(label.split(".")), "ACDEFG") for name, label in labels.items()}
+    best = {"a1": "a2", "a2": "b", "b": "c", "c": "a1"}
+    assert protocol.share_alike(domains, best) == {"family": 1 / 2, "superfamily": 2 / 3}
 
 
 def test_a_task_is_drawn_in_whole_folds() -> None:
@@ -321,8 +333,18 @@ def test_a_run_from_end_to_end(labelled: Path, tmp_path: Path, capsys: pytest.Ca
     assert mean["top1"] > 0.9
     assert mean["queries"] == 32
     assert len(list((tmp_path / "kept").glob("near-*.lancedb"))) == 1
-    assert bench_homology.main([*arguments, "--sections", "null"]) == 0  # the database is used again
-    assert "orphans" in capsys.readouterr().out
+    assert bench_homology.main([*arguments, "--sections", "null,top"]) == 0  # the database is used again
+    assert "in other folds" in capsys.readouterr().out
+    assert json.loads((tmp_path / "figures.json").read_text())["top"][0]["family"] > 0.9
+
+
+def test_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "tails.json"
+    assert fit_statistics.main([str(labelled), "--quick", "--threads", "1", "--json", str(figures)]) == 0
+    result = json.loads(figures.read_text())
+    for name in ("whole proteins", "segments"):
+        assert len(result[name]) == len(TAILS)
+        assert sum(result[name]) == pytest.approx(1)
 
 
 def test_alignments_and_planted_domains_are_measured(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -144,8 +145,11 @@ def keeping(schema: pa.Schema, rule: Rule) -> pa.Schema:
 def rule_of(schema: pa.Schema) -> Rule | None:
     """How the database of a schema of ``proteins`` cuts; None where it keeps no segments."""
     text = (schema.metadata or {}).get(METADATA_KEY)
-    if text is None or SEGMENTS not in schema.names:
-        return None
+    return None if text is None or schema.get_field_index(SEGMENTS) < 0 else _read(text)
+
+
+@lru_cache(maxsize=16)  # asked for each protein of an ingest
+def _read(text: bytes) -> Rule | None:
     try:
         values = json.loads(text)
         return Rule(int(values["window"]), int(values["step"]))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from protvec.statistics.law import Tail
 
 # In standard units; few scores of unrelated proteins are beyond, and many of homologues.
-_END = 6.5
+_END = 6.0
 _FAR = 30.0
 _STEPS = 400
 

@@ -6,6 +6,7 @@ import json
 
 import lance
 import numpy as np
+import pyarrow as pa
 import pytest
 import store_data as data
 
@@ -89,3 +90,21 @@ def test_a_deletion_of_nothing_clears_up_after_one_that_was_killed(cli, db):
     lance.dataset(f"{db}/proteins.lance").delete("id = 'P0001'")  # as a kill between the two tables leaves it
     assert "0 proteins deleted, 4 left" in cli("delete", "--where", "id = 'P0001'").err
     assert Store.open(db).info()["residue_arrays"] == 4
+
+
+def test_values_that_json_has_no_word_for(cli, db):
+    store = Store.open(db)
+    columns = {"day": pa.array([0], pa.date32()), "x": pa.array([float("inf")])}
+    store.add_columns([pa.field(name, array.type) for name, array in columns.items()])
+    table = store.get(["P0001"])
+    for name, array in columns.items():
+        table = table.set_column(table.schema.get_field_index(name), name, array)
+    store.write(table, [])
+
+    def strictly(text):
+        return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+    (record,) = strictly(cli("get", "P0001", "--json").out)
+    assert (record["day"], record["x"]) == ("1970-01-01", None)
+    (found,) = strictly(cli("search", "--id", "P0001", "-k", "1", "--columns", "day,x", "--format", "json").out)
+    assert found["hits"] == [{"day": "1970-01-01", "x": None}]

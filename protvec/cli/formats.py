@@ -144,7 +144,7 @@ class JsonLines(Writer):
 
     def _text(self, answer: Answer) -> str:
         names = self.layout.names
-        return "".join(_json(dict(zip(names, row, strict=True))) + "\n" for row in self.layout.rows(answer))
+        return "".join(json_text(dict(zip(names, row, strict=True))) + "\n" for row in self.layout.rows(answer))
 
 
 class Json(Writer):
@@ -156,7 +156,7 @@ class Json(Writer):
         self._begun = True
         names = self.layout.names
         hits = [dict(zip(names, row, strict=True)) for row in self.layout.rows(answer)]
-        return f"{before}{_json({'query': answer.query, 'hits': hits})}".encode()
+        return f"{before}{json_text({'query': answer.query, 'hits': hits})}".encode()
 
     def end(self) -> bytes:
         """The end of the array."""
@@ -169,7 +169,7 @@ class Records(Json):
     def add(self, answer: Answer) -> bytes:
         """All rows."""
         names = self.layout.names
-        rows = [_json(dict(zip(names, row, strict=True))) for row in self.layout.rows(answer)]
+        rows = [json_text(dict(zip(names, row, strict=True))) for row in self.layout.rows(answer)]
         self._begun = bool(rows)
         return ("[\n" + ",\n".join(rows)).encode() if rows else b""
 
@@ -352,12 +352,12 @@ def _short(value: object) -> str:
     return f"{value:.4f}" if abs(value) < 100 else f"{value:.1f}"
 
 
-def _json(value: object) -> str:
-    """JSON in one line; what is not a number is null, as JSON has no word for it."""
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """JSON; what is not a number is null, as JSON has no word for it, and what it has no type for is text."""
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, default=str)
     except ValueError:
-        return json.dumps(_finite(value), ensure_ascii=False)
+        return json.dumps(_finite(value), ensure_ascii=False, indent=indent, default=str)
 
 
 def _finite(value: object) -> object:

@@ -12,6 +12,7 @@ import typer
 
 from protvec.cli import console
 from protvec.cli.console import plural
+from protvec.cli.formats import json_text
 from protvec.cli.options import DEFAULT_DB, At, Db, Json, Where, Yes, confirm, open_store
 from protvec.cli.output import writing
 from protvec.words import size
@@ -92,7 +93,7 @@ def _vectors(proteins: list[Protein], output: Path | None) -> None:
 
 
 def _as_json(proteins: list[Protein], vector: bool) -> str:
-    return json.dumps([protein.to_dict(vector=vector) for protein in proteins], ensure_ascii=False, indent=1) + "\n"
+    return json_text([protein.to_dict(vector=vector) for protein in proteins], indent=1) + "\n"
 
 
 def _card(protein: Protein) -> str:

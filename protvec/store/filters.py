@@ -46,7 +46,7 @@ def enclosed(where: str | None) -> str | None:
     if where is None:
         return None
     depth = 0
-    for mark in _QUOTED.sub("", str(where)):
+    for mark in re.findall(r"[()]", _QUOTED.sub("", str(where))):
         depth += (mark == "(") - (mark == ")")
         if depth < 0:
             raise FilterError(f"cannot filter by {where!r}: a parenthesis is closed that was not opened")

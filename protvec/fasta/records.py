@@ -91,7 +91,8 @@ def read(
         FastaError: The file as a whole cannot be used: missing, empty, not text, damaged, or nucleotides.
             Raised on iteration; records before the damaged place may have come out by then.
     """
-    if isinstance(path, io.TextIOBase):
+    given: object = path  # a type checker knows that it is no text; who calls may not
+    if isinstance(given, io.TextIOBase):
         raise TypeError("read() takes a path or a file opened in binary mode, not one opened in text mode")
     if name is None:
         name = str(path if isinstance(path, (str, Path)) else getattr(path, "name", "<stream>"))

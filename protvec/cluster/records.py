@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError
 from protvec.ingest.commits import Chunk, Commits
-from protvec.store import bytes_per_residue
+from protvec.store import bytes_per_residue, in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,13 +85,6 @@ class ShardCommits(Commits):
         """Arrays as the shard keeps them, some at a time."""
         if self._shard is None or self._store.codec == "none":
             return
-        part: list[str] = []
-        size = 0.0
-        for job in jobs:
-            if job.embed:
-                part.append(job.digest)
-                size += job.row["length"] * self._per_residue
-            if size >= _READ_BYTES:
-                yield from self._shard.stored(part).items()
-                part, size = [], 0.0
-        yield from self._shard.stored(part).items()
+        embedded = [job for job in jobs if job.embed]
+        for part in in_parts(embedded, lambda job: job.row["length"] * self._per_residue, _READ_BYTES):
+            yield from self._shard.stored([job.digest for job in part]).items()

@@ -19,6 +19,7 @@ from protvec.store.filters import both, quote
 from protvec.store.index import BuiltPart, IndexInfo, IndexPart, IndexWorkers, build_part
 from protvec.store.ledger import Ledger
 from protvec.store.location import Location, free_bytes, locate
+from protvec.store.parts import in_parts
 from protvec.store.places import MapRecord, Places
 from protvec.store.protein_reader import Known
 from protvec.store.recode import is_finer
@@ -85,6 +86,7 @@ __all__ = [
     "create_work",
     "digest",
     "free_bytes",
+    "in_parts",
     "is_finer",
     "kind_of",
     "locate",

@@ -10,6 +10,7 @@ import numpy as np
 from protvec.store.codec import codec_named
 from protvec.store.filters import in_lists
 from protvec.store.lookup import Lookup
+from protvec.store.parts import in_parts
 from protvec.store.system import THREADS, keep_memory, new_memory
 from protvec.store.tables import stream, take_addresses
 
@@ -138,7 +139,8 @@ def _taken(dataset: LanceDataset, rows: pa.Table, dimension: int) -> list[tuple[
     for name in ("digest", "codec", "length"):
         taken = taken.append_column(name, rows[name])
     found = (row for batch in taken.to_batches() for row in rows_of(batch))
-    return [pair for block in _blocks(found, dimension) for pair in _decoded_block(block, dimension)]
+    blocks = in_parts(found, lambda row: 4 * dimension * row[2], _BLOCK)  # of memory that is decoded into
+    return [pair for block in blocks for pair in _decoded_block(block, dimension)]
 
 
 def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
@@ -147,20 +149,6 @@ def rows_of(batch: pa.RecordBatch) -> Iterator[Row]:
     for i in range(batch.num_rows):
         scale = scales[i].as_buffer() if scales[i].is_valid else None
         yield digests[i].as_py(), codecs[i].as_py(), lengths[i].as_py(), scale, data[i].as_buffer()
-
-
-def _blocks(rows: Iterator[Row], dimension: int) -> Iterator[list[Row]]:
-    """Rows that are decoded into one block of memory."""
-    block: list[Row] = []
-    size = 0
-    for row in rows:
-        block.append(row)
-        size += 4 * dimension * row[2]
-        if size >= _BLOCK:
-            yield block
-            block, size = [], 0
-    if block:
-        yield block
 
 
 def _decoded_block(rows: list[Row], dimension: int) -> list[tuple[str, NDArray[np.float32]]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.errors import DatabaseError
+from protvec.store.parts import in_parts
 from protvec.store.rows import Stored, refuse_repeats
 from protvec.store.system import THREADS, keep_memory
 
@@ -56,7 +57,7 @@ def encoded(
     given: list[str] = []
     running: deque[Future[pa.RecordBatch]] = deque()
     with ThreadPoolExecutor(THREADS) as pool:
-        for part in _parts(residues, given, expected, known):
+        for part in in_parts(_new(residues, given, expected, known), lambda pair: pair[1].nbytes, _BATCH_BYTES):
             running.append(pool.submit(_record_batch, part, codec, dimension, schema))
             if len(running) > _AHEAD:
                 yield running.popleft().result()
@@ -83,25 +84,17 @@ def packed(digest: str, array: NDArray[np.float32], codec: Codec) -> Stored | No
     return Stored(len(array), codec.name, scales, data)
 
 
-def _parts(
+def _new(
     residues: Iterable[tuple[str, Array]], given: list[str], expected: Collection[str], known: Collection[str]
-) -> Iterator[list[tuple[str, Array]]]:
-    """Arrays that become one record batch; the digests of all are noted in ``given``."""
-    part: list[tuple[str, Array]] = []
-    size = 0
+) -> Iterator[tuple[str, Array]]:
+    """Arrays that are to be written; the digests of all are noted in ``given``."""
     for digest, array in residues:
         given.append(digest)
         if digest in known:
             continue
         if digest not in expected:
             raise ValueError(f"residues of {digest}, which no protein of this batch has")
-        part.append((digest, array))
-        size += array.nbytes
-        if size >= _BATCH_BYTES:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
+        yield digest, array
 
 
 def _record_batch(part: list[tuple[str, Array]], codec: Codec, dimension: int, schema: pa.Schema) -> pa.RecordBatch:

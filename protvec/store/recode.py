@@ -15,11 +15,12 @@ from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence
 from protvec.store.encoding import encoded
 from protvec.store.filters import in_lists, quote
 from protvec.store.location import free_bytes
+from protvec.store.parts import in_parts
 from protvec.store.tables import delete_rows, read, update
 from protvec.words import size as in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     import pyarrow as pa
@@ -74,20 +75,6 @@ def check_space(path: str, rows: pa.Table, codec: str, dimension: int) -> None:
         )
 
 
-def _parts(rows: pa.Table, dimension: int) -> Iterator[list[str]]:
-    """Digests, a bounded amount of arrays at a time."""
-    part: list[str] = []
-    size = 0
-    for digest, length in zip(rows["digest"].to_pylist(), rows["length"].to_pylist(), strict=True):
-        part.append(digest)
-        size += 4 * length * dimension
-        if size >= _PART_BYTES:
-            yield part
-            part, size = [], 0
-    if part:
-        yield part
-
-
 def run(
     newest: Callable[[], Handles],
     lock: AbstractContextManager[object],
@@ -107,9 +94,10 @@ def run(
     done = 0
     while (rows := pending(newest()[1], codec)).num_rows:  # again, for what a writer has added in the old codec
         total = done + rows.num_rows
-        for part in _parts(rows, dimension):
+        arrays = zip(rows["digest"].to_pylist(), rows["length"].to_pylist(), strict=True)
+        for part in in_parts(arrays, lambda pair: 4 * pair[1] * dimension, _PART_BYTES):
             with lock:
-                _recode(newest()[1], part, codec, dimension)
+                _recode(newest()[1], [digest for digest, _ in part], codec, dimension)
             done += len(part)
             if progress:
                 progress(done, total)

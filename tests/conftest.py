@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 # One thread a process, here and in sub-processes: the tests of two processes would wait for one another's threads.
 # It must be set before torch is imported.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Some tests interrupt themselves; a shell starts its background jobs deaf to that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from checkpoints import ANKH3_PIECES, write_t5

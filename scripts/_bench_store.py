@@ -142,7 +142,7 @@ def _write(
     vectors: Matrix,
     *,
     first: int = 0,
-    cut: Sequence[NDArray[np.float16] | None] | None = None,
+    cut: Sequence[NDArray[np.float16] | None] = (),
 ) -> None:
     """As an ingest does, in commits of its size; what is not cut into segments yet is cut on the way."""
     from protvec.store import digest, protein_table
@@ -157,8 +157,8 @@ def _write(
             ]
             digests = [row["digest"] for row in rows]
             given = zip(digests, arrays[part], strict=True)
-            means = {} if cut is None else dict(zip(digests, cut[part], strict=True))
-            segments = {name: each for name, each in means.items() if each is not None}
+            means = zip(digests, cut[part], strict=False)
+            segments = {name: each for name, each in means if each is not None}
             store.write(protein_table(rows, vectors[part]), given, run=run, segments=segments)
 
 

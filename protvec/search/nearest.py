@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from operator import index
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
 from protvec.search.segments import OF_SEGMENTS, cut_queries, places, with_segments
 from protvec.statistics import fisher
-from protvec.store import both, query_matrix
+from protvec.store import both, check_k, query_matrix
 from protvec.store.text import parse_text
 
 if TYPE_CHECKING:
@@ -153,20 +152,6 @@ def check_any(store: Store) -> None:
     """
     if not store.count():
         raise QueryError(f"{store.path} holds no proteins yet: there is nothing to search")
-
-
-def check_k(k: int) -> None:
-    """Refuse a number of hits that is none.
-
-    Raises:
-        QueryError: it is no whole number from 1 on.
-    """
-    try:
-        few = index(k) < 1
-    except TypeError:
-        raise QueryError(f"k is {k!r}; it must be a whole number, at least 1") from None
-    if few:
-        raise QueryError(f"k is {k}; it must be at least 1")
 
 
 def check_min_score(min_score: float | None) -> None:

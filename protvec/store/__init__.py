@@ -15,7 +15,7 @@ from protvec.store.columns import check_fields, kind_of
 from protvec.store.digest import digest, vector_digest
 from protvec.store.entries import Changed, InputFile, LogEntry, Skipped
 from protvec.store.exact import cosines, query_matrix
-from protvec.store.filters import both, quote
+from protvec.store.filters import both, check_k, quote
 from protvec.store.index import BuiltPart, IndexInfo, IndexPart, IndexWorkers, build_part
 from protvec.store.ledger import Ledger
 from protvec.store.location import Location, free_bytes, locate
@@ -82,6 +82,7 @@ __all__ = [
     "bytes_per_residue",
     "bytes_per_sequence",
     "check_fields",
+    "check_k",
     "cosines",
     "create_work",
     "digest",

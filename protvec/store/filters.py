@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from operator import index
 from typing import TYPE_CHECKING
 
 from protvec.errors import DatabaseError, FilterError, QueryError
@@ -59,13 +60,17 @@ def both(where: str | None, condition: str) -> str:
 
 
 def check_k(k: int) -> None:
-    """Refuse to look for nothing.
+    """Refuse a number of hits that is none.
 
     Raises:
-        QueryError: k is below 1.
+        QueryError: it is no whole number from 1 on.
     """
-    if k < 1:
-        raise QueryError(f"k is {k}: ask for at least 1 hit")
+    try:
+        few = index(k) < 1
+    except TypeError:
+        raise QueryError(f"k is {k!r}; it must be a whole number, at least 1") from None
+    if few:
+        raise QueryError(f"k is {k}; it must be at least 1")
 
 
 def brief(error: BaseException) -> str:

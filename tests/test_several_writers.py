@@ -119,6 +119,18 @@ def test_a_claim_is_for_one_process_and_ends_with_it(tmp_path: Path) -> None:
     assert mine.take(digests[2]), "where there is nothing to lock, all may be claimed"
 
 
+def test_what_another_process_has_given_back_is_looked_up_before_it_is_claimed(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space())
+    mine, other = Claims(store.location), Claims(store.location)
+    mine.look()
+    assert not mine.outdated
+    other.close()  # at the end of its run, with all stored
+    assert mine.outdated
+    assert not mine.take("SQ." + "A" * 32), "it may be in the database by now"
+    mine.look()
+    assert mine.take("SQ." + "A" * 32)
+
+
 def test_a_course_does_everything_once_whatever_is_left_and_wherever_it_jumps() -> None:
     batches: Any = [[f"{n}.{i}" for i in range(5)] for n in range(20)]
     for seed in range(30):

@@ -116,7 +116,7 @@ def jobs(
     reading = tally if course.begins else Tally()  # what was read once is counted
     claimed: set[str] = set()  # digests that a job of this stream embeds
     for batch in course.choose(batched(unique(sources, options, reading), batch_size)):
-        for place, job in classified(batch, store, options, tally, claimed):
+        for place, job in classified(batch, store, options, tally, claimed, claims):
             if job.embed and claims and not claims.take(job.digest):
                 course.leave(place)
                 continue
@@ -126,11 +126,16 @@ def jobs(
 
 
 def classified(
-    batch: Sequence[tuple[int, Keyed]], store: Store | None, options: Options, tally: Tally, claimed: set[str]
+    batch: Sequence[tuple[int, Keyed]],
+    store: Store | None,
+    options: Options,
+    tally: Tally,
+    claimed: set[str],
+    claims: Claims | None = None,
 ) -> Iterator[tuple[int, Job]]:
     """The jobs of a batch, looked up again when somebody has changed the database meanwhile."""
     while batch:
-        look = _Look(store)
+        look = _Look(store, claims)
         rows = [make_row(record, key, options) for _, (record, key) in batch]
         known = store.known([row["id"] for row in rows]) if store else {}
         new = {row["digest"] for row in rows if options.update or row["id"] not in known}
@@ -149,8 +154,10 @@ def classified(
 class _Look:
     """A look at the database, and whether it is still the newest."""
 
-    def __init__(self, store: Store | None) -> None:
-        self._store = store
+    def __init__(self, store: Store | None, claims: Claims | None) -> None:
+        self._store, self._claims = store, claims
+        if claims:
+            claims.look()
         if store:
             self._version = store.newest_version()  # before: what is looked at is at least as new
             store.refresh()
@@ -159,6 +166,8 @@ class _Look:
 
     def is_old(self) -> bool:
         """Whether the database has changed since, as far as that was checked lately."""
+        if self._claims and self._claims.outdated:
+            return True
         if self._store is None or time.monotonic() - self._checked < self._seconds:
             return False
         self._checked = time.monotonic()

@@ -25,7 +25,7 @@ STRAGGLER = "straggler"
 
 
 class Noting(Hashing):
-    """Says in a file what it embeds, and does nothing until the others have done so much, or a minute is over."""
+    """Says in a file what it embeds, and does nothing until the others have done so much, or four minutes are over."""
 
     def __init__(self, file: Path, *, after: int = 0) -> None:
         super().__init__()
@@ -33,7 +33,7 @@ class Noting(Hashing):
 
     def encode(self, sequences: Iterable[str]) -> Iterator[NDArray[np.float32]]:
         """See ``protvec.engine.base.Encoder``."""
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         for sequence in sequences:
             while self._by_others() < self._after and time.monotonic() < end:
                 time.sleep(0.05)

@@ -359,6 +359,30 @@ class TestIndexes:
         assert (codes(found), found.ok) == ({"index-behind": 3}, True)
         assert repair(Store.open(db)).findings == []
 
+    def test_one_of_vectors_is_read_without_a_word_of_lance(
+        self, db: Path, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        store = Store.open(db)
+        store.index("ivf_flat")
+        capfd.readouterr()
+        assert check(Store.open(db)).findings == []
+        assert capfd.readouterr() == ("", "")
+        data.write(Store.open(db), data.numbered(50, 53))
+        assert codes(check(Store.open(db))) == {"index-behind": 3}
+
+    @pytest.mark.parametrize("damage", [Path.unlink, lambda file: os.truncate(file, file.stat().st_size // 2)])
+    def test_one_of_vectors_that_is_damaged_is_built_again(self, db: Path, damage: Callable[[Path], None]) -> None:
+        Store.open(db).index("ivf_flat")
+        for file in (db / "proteins.lance" / "_indices").rglob("*.idx"):
+            damage(file)
+        assert codes(check(Store.open(db))) == {"index-damaged": 1}
+        mended = repair(Store.open(db), embedder=embedder)
+        assert mended.findings == []
+        assert [r.message for r in mended.repairs if r.code == "index-damaged"] == [
+            "index protvec_vector built again"
+        ]
+        assert [index.pending for index in Store.open(db).indexes()] == [0]
+
     def test_one_that_is_damaged_is_built_again(self, db: Path) -> None:
         table(db, "proteins").create_scalar_index("id", "BTREE")
         for file in (db / "proteins.lance" / "_indices").rglob("*.lance"):

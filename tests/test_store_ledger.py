@@ -23,7 +23,7 @@ import store_data as data
 from proteins import CALMODULIN, HISTONE, UBIQUITIN, write_fasta
 
 import protvec
-from protvec import ingest
+from protvec import Database, ingest
 from protvec.cli.app import run as cli
 from protvec.errors import DatabaseError, DatabaseFormatError, IngestInterrupted, QueryError
 from protvec.store import SCHEMA_VERSION, LogEntry, Store
@@ -35,7 +35,6 @@ from protvec.store.verify import check_commit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from protvec import Database
 
 V1 = Path(__file__).parent / "data" / "v1.lancedb.tar.gz"
 
@@ -330,6 +329,24 @@ class TestMigration:
             "fp32",
         )
         assert again.store.migrate() is False
+
+    @pytest.mark.parametrize(
+        "write",
+        [Database.compact, Database.index, Database.drop_indexes, lambda db: db.snapshot("before")],
+        ids=["compact", "index", "drop_indexes", "snapshot"],
+    )
+    def test_so_does_one_that_the_ledger_has_no_row_of(self, v1: Path, write: Callable[[Database], object]) -> None:
+        db = protvec.open(v1)
+        write(db)
+        again = protvec.open(v1)
+        assert again.store.schema_version == SCHEMA_VERSION == db.store.schema_version
+        assert [(e.command, e.gained) for e in again.log()] == [("migrate", 4)]
+        assert again.check().findings == []
+
+    def test_a_name_that_no_snapshot_can_have_migrates_nothing(self, v1: Path) -> None:
+        with pytest.raises(QueryError, match="cannot name a snapshot"):
+            protvec.open(v1).snapshot("a/b")
+        assert protvec.open(v1).store.schema_version == 1
 
     def test_an_ingest_migrates_it_and_knows_what_is_there(self, v1: Path, tmp_path: Path) -> None:
         db = protvec.open(v1)

@@ -32,6 +32,7 @@ class Keeping(Changes):
         Raises:
             DatabaseError: The disk, or other writers that keep getting in first.
         """
+        self.migrate()
         with self._writing:
             self._sweep()
             self._each_table(lambda handle, name: compact(handle, name, keep_seconds=keep_seconds))

@@ -21,6 +21,8 @@ class Versioning(Changes):
             QueryError: The name cannot be used, or is taken.
             DatabaseError: The disk, or proteins without their residues.
         """
+        snapshots.check_name(name)
+        self.migrate()
         with self._writing:
             return snapshots.make(self._newest, self.path, name)
 

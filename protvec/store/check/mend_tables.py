@@ -9,6 +9,7 @@ from protvec.store.check.again import Embedding
 from protvec.store.check.fragments import Fragments
 from protvec.store.check.rows import repeated
 from protvec.store.filters import LANCE_ERRORS, in_lists
+from protvec.store.index.record import VECTOR_INDEX
 from protvec.store.schema import LEDGER, PROTEINS, RESIDUES, TRANSFORMS, ledger_schema, transforms_schema
 from protvec.store.scoring.column import drop_columns
 from protvec.store.tables import commit, create_table, open_table, read
@@ -57,7 +58,10 @@ class TableRepairs(Embedding):
                 target.create_scalar_index(described.field_names[0], _SCALAR[kind], name=name)
 
         commit(table, change)
-        self._done(finding, f"index {name} built again" if kind else f"index {name} removed: make it again")
+        if name == VECTOR_INDEX:
+            self._store.keep_indexes()  # which builds what the database is to have
+        built = kind is not None or any(index.name == name for index in self._store.indexes())
+        self._done(finding, f"index {name} built again" if built else f"index {name} removed: make it again")
 
     def _extend_index(self, finding: Finding, entry: LogEntry) -> None:  # noqa: ARG002
         names = list(finding.ids)

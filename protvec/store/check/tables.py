@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from protvec.store.check.findings import Finding
 from protvec.store.check.fragments import Fragments
 from protvec.store.filters import LANCE_ERRORS, brief
+from protvec.store.index.record import rows_outside
 from protvec.store.schema import (
     LEDGER,
     PROTEINS,
@@ -57,15 +58,28 @@ def check_indexes(name: str, dataset: LanceDataset) -> Iterator[Finding]:
     """Indexes that cannot be read, and those that lack rows."""
     for index in dataset.describe_indices():
         try:
-            lacking = int(dataset.stats.index_stats(index.name)["num_unindexed_rows"])
+            _open(dataset, index)
         except LANCE_ERRORS as error:
             yield Finding(
                 "index-damaged", name, f"index {index.name} cannot be read ({brief(error)})", 1, (index.name,)
             )
             continue
-        if lacking:
+        if lacking := rows_outside(dataset, index):
             message = f"index {index.name} lacks {lacking:,} rows, which are searched one by one"
             yield Finding("index-behind", name, message, lacking, (index.name,), level="note")
+
+
+def _open(dataset: LanceDataset, index: Any) -> None:  # noqa: ANN401 - lance does not export the type
+    """Read what an index begins with; raises where that cannot be."""
+    import pyarrow as pa
+
+    column = index.field_names[0]
+    if not pa.types.is_fixed_size_list(kind := dataset.schema.field(column).type):
+        dataset.stats.index_stats(index.name)
+        return
+    # Asked for statistics of vectors, lance warns on the standard error of what it will leave out of them one day.
+    nearest = {"column": column, "q": [1.0] * kind.list_size, "k": 1, "minimum_nprobes": 1, "maximum_nprobes": 1}
+    dataset.to_table(columns=["_distance"], nearest=nearest, fast_search=True)
 
 
 def check_ledger(store: Store) -> Iterator[Finding]:

@@ -72,7 +72,7 @@ class Indexing(Changes):
             raise QueryError(f"there is no index {kind!r}: take {', '.join(KINDS)}")
         if target_recall is not None and not 0 < target_recall <= 1:
             raise QueryError(f"the recall to reach is {target_recall:g}: it must be above 0 and at most 1")
-        self.check_writable()
+        self.migrate()
         say = notify or (lambda _: None)
         before = record_of(self._newest()[0])
         target = before.target if target_recall is None else target_recall
@@ -90,7 +90,7 @@ class Indexing(Changes):
         Raises:
             DatabaseError: The disk, or other writers that keep getting in first.
         """
-        self.check_writable()
+        self.migrate()
         names = [index.name for index in self._newest()[0].describe_indices()]
         for name in names:
             self._drop(name)

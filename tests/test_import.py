@@ -255,6 +255,38 @@ class TestOtherModels:
         assert report.changed[0].id == "b"
         assert db.search_id("a", k=2, where="family = 'y'").ids == ["b"]
 
+    @pytest.mark.parametrize(
+        ("kind", "value", "kept"),
+        [
+            (pa.string_view(), "x", "x"),
+            (pa.binary_view(), b"x", b"x"),
+            (pa.list_(pa.string_view()), ["x"], ["x"]),
+            (pa.map_(pa.string(), pa.int64()), [("x", 1)], [{"key": "x", "value": 1}]),
+            (
+                pa.struct([("s", pa.string_view()), ("m", pa.map_(pa.string(), pa.string_view()))]),
+                {"s": "x", "m": [("y", "z")]},
+                {"s": "x", "m": [{"key": "y", "value": "z"}]},
+            ),
+        ],
+        ids=str,
+    )
+    def test_columns_of_types_that_lance_has_not(self, tmp_path, kind, value, kept):
+        table = pa.table({"id": pa.array(["a", "b"], pa.string_view()), "vector": vectors(2).tolist()})
+        pq.write_table(table.append_column("own", pa.array([value, None], kind)), tmp_path / "x.parquet")
+        for fate in ("added", "unchanged"):
+            report = protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+            assert counts(report) == {"requested": 2, fate: 2}
+        assert [protvec.open(tmp_path / "db").get(id).metadata["own"] for id in "ab"] == [kept, None]
+
+    def test_a_column_that_cannot_be_kept_is_named(self, tmp_path):
+        table = pa.table(
+            {"id": ["a", "b"], "vector": vectors(2).tolist(), "own": pa.array([[1], None], pa.list_view(pa.int64()))}
+        )
+        pq.write_table(table, tmp_path / "x.parquet")
+        with pytest.raises(ExchangeError, match=r"column own is list_view.*: leave it out"):
+            protvec.import_file(tmp_path / "x.parquet", tmp_path / "db", model="esm")
+        assert not (tmp_path / "db").exists()
+
     def test_searching_by_sequence_says_why_not(self, tmp_path):
         h5(tmp_path / "x.h5", {"a": vectors(1)[0]})
         protvec.import_file(tmp_path / "x.h5", tmp_path / "db", model="esm2")

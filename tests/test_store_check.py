@@ -359,9 +359,7 @@ class TestIndexes:
         assert (codes(found), found.ok) == ({"index-behind": 3}, True)
         assert repair(Store.open(db)).findings == []
 
-    def test_one_of_vectors_is_read_without_a_word_of_lance(
-        self, db: Path, capfd: pytest.CaptureFixture[str]
-    ) -> None:
+    def test_one_of_vectors_is_read_without_a_word_of_lance(self, db: Path, capfd: pytest.CaptureFixture[str]) -> None:
         store = Store.open(db)
         store.index("ivf_flat")
         capfd.readouterr()
@@ -378,9 +376,7 @@ class TestIndexes:
         assert codes(check(Store.open(db))) == {"index-damaged": 1}
         mended = repair(Store.open(db), embedder=embedder)
         assert mended.findings == []
-        assert [r.message for r in mended.repairs if r.code == "index-damaged"] == [
-            "index protvec_vector built again"
-        ]
+        assert [r.message for r in mended.repairs if r.code == "index-damaged"] == ["index protvec_vector built again"]
         assert [index.pending for index in Store.open(db).indexes()] == [0]
 
     def test_one_that_is_damaged_is_built_again(self, db: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from protvec.errors import ExchangeError
 from protvec.exchange.batches import Batch, Rejected
+from protvec.exchange.columns import holds_numbers, matrices_of, plain, vectors_of
 from protvec.exchange.files import ids_beside
 from protvec.store import CODECS, mean_slack
 
@@ -62,14 +63,17 @@ class ParquetSource:
         if "id" not in names or not {"vector", "residues"} & set(names):
             raise ExchangeError(f"needs columns id and vector, but has {', '.join(names)}", file=self.name)
         for name, depth in (("vector", 1), ("residues", 2)):
-            if name in names and not _holds_numbers(kind := schema.field(name).type, depth):
+            if name in names and not holds_numbers(kind := schema.field(name).type, depth):
                 needed = "a list of numbers" if depth == 1 else "a list of lists of numbers"
                 raise ExchangeError(f"column {name} is {kind}: need {needed} a record", file=self.name)
+        if views := [field for field in schema if pa.types.is_list_view(field.type)]:
+            message = f"column {views[0].name} is {views[0].type}, of which pyarrow 26 reads no row: leave it out"
+            raise ExchangeError(message, file=self.name)
         self.level = "residue" if "residues" in names else "protein"
         self.about = about_of((schema.metadata or {}).get(b"protvec"), file=self.name)
         self.model_name: str | None = None
         self.total = int(self._file.metadata.num_rows)
-        self.fields = [_plain(field) for field in schema if field.name not in (*_MADE_HERE, "id")]
+        self.fields = [plain(field) for field in schema if field.name not in (*_MADE_HERE, "id")]
         self.dimension = self._first_dimension()
 
     def _first_dimension(self) -> int:
@@ -98,9 +102,9 @@ class ParquetSource:
         import pyarrow as pa
 
         ids = table["id"].cast(pa.string()).to_pylist()  # numbers, too
-        residues = _matrices(table["residues"], dimension) if "residues" in table.column_names else None
+        residues = matrices_of(table["residues"], dimension) if "residues" in table.column_names else None
         if "vector" in table.column_names:
-            vectors = _vectors(table["vector"])
+            vectors = vectors_of(table["vector"])
         else:
             vectors = [None if r is None else mean(r) for r in residues or []]
         if dimension is None:  # that of most: one odd vector is no reason to refuse all the others
@@ -124,10 +128,11 @@ class ParquetSource:
             chosen.append(vector)
             if array is not None:
                 arrays.append(array)
-        kept = table.select(["id", *(field.name for field in self.fields)]).take(pa.array(good, pa.int64()))
+        schema = pa.schema([pa.field("id", pa.string()), *self.fields])
+        kept = table.select(schema.names).cast(schema).take(pa.array(good, pa.int64()))
         lengths = table["length"].to_pylist() if "length" in table.column_names else [None] * table.num_rows
         return Batch(
-            kept.cast(pa.schema([pa.field("id", pa.string()), *self.fields])),
+            kept,
             [place + row for row in good],
             np.stack(chosen) if chosen else np.empty((0, dimension), np.float32),
             [len(array) for array in arrays] if residues else [lengths[row] for row in good],
@@ -270,57 +275,6 @@ def _fault(id: object, vector: NDArray[Any] | None, dimension: int) -> str | Non
     if not vector.any():
         return "its vector is zero"
     return None
-
-
-def _vectors(column: pa.ChunkedArray) -> list[NDArray[np.float32] | None]:
-    """Any list of numbers as arrays; None where there is none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    array = column.combine_chunks()
-    lengths = pc.list_value_length(array).to_pylist()
-    flat = array.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-    ends = np.cumsum([length or 0 for length in lengths])
-    return [
-        None if length is None else flat[end - length : end] for length, end in zip(lengths, ends.tolist(), strict=True)
-    ]
-
-
-def _matrices(column: pa.ChunkedArray, dimension: int | None) -> list[NDArray[np.float32] | None]:
-    """Lists of lists of numbers as (L, D) arrays; None where they are not of that shape."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    matrices: list[NDArray[np.float32] | None] = []
-    for scalar in column:
-        rows = scalar.values
-        widths = [] if rows is None else pc.unique(pc.list_value_length(rows)).to_pylist()
-        if len(widths) != 1 or widths[0] != (dimension or widths[0]) or not widths[0]:
-            matrices.append(None)
-        else:
-            numbers = rows.flatten().cast(pa.float32()).to_numpy(zero_copy_only=False)
-            matrices.append(numbers.reshape(len(rows), -1))
-    return matrices
-
-
-def _holds_numbers(kind: pa.DataType, depth: int) -> bool:
-    """Whether a type is of lists, so deep, of numbers."""
-    import pyarrow as pa
-
-    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    for _ in range(depth):
-        if not any(is_one(kind) for is_one in lists):
-            return False
-        kind = kind.value_type
-    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
-
-
-def _plain(field: pa.Field) -> pa.Field:
-    """Columns as a database keeps them: what pandas and polars call large or categorical is plain text there."""
-    import pyarrow as pa
-
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    return pa.field(field.name, pa.string() if pa.types.is_large_string(kind) else kind)
 
 
 def _brief(error: BaseException) -> str:

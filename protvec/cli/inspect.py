@@ -69,16 +69,17 @@ def get(
 def _save(arrays: dict[str, NDArray[np.float32]], output: Path | None, option: str) -> None:
     import numpy as np
 
+    from protvec.exchange.files import add_array
+
     if output is None:
         raise typer.BadParameter("needs -o FILE.npy (or FILE.npz for several ids)", param_hint=option)
     if output.suffix != ".npz" and (len(arrays) != 1 or output.suffix != ".npy"):
         raise typer.BadParameter(f"{output}: one array goes into .npy, several by id into .npz", param_hint="-o")
     with writing(output) as stream:
-        if output.suffix == ".npz":  # not by savez, for which names such as ``file`` are its own arguments
+        if output.suffix == ".npz":
             with zipfile.ZipFile(stream, "w") as archive:
                 for id, array in arrays.items():
-                    with archive.open(f"{id}.npy", "w", force_zip64=True) as member:
-                        np.lib.format.write_array(member, array, allow_pickle=False)
+                    add_array(archive, id, array)
         else:
             np.save(stream, next(iter(arrays.values())))
     console.note(f"{output}: {plural(len(arrays), 'array')}")

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import platform
 import re
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 from protvec.engine import fidelity
 from protvec.engine.fidelity import Card, Fidelity
 from protvec.engine.threads import available_cpus
+from protvec.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -195,6 +195,5 @@ def _path(checkpoint: Checkpoint) -> Path:
 def _write(card: Card, path: Path) -> None:
     """Atomically: another process may be reading, or writing its own."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".tmp", delete=False, encoding="utf-8") as file:
-        file.write(card.to_json())
-    Path(file.name).replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(card.to_json(), encoding="utf-8")

@@ -1,17 +1,20 @@
-"""Which format a file has, and a file that is there whole or not at all."""
+"""Which format a file has, and what is written to one."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from protvec import files
 from protvec.errors import ExchangeError, ProtvecError
 
 if TYPE_CHECKING:
+    import zipfile
     from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
 
 SUFFIXES = {
     ".parquet": "parquet",
@@ -55,26 +58,19 @@ def ids_beside(path: str | Path) -> Path:
 
 @contextmanager
 def replacing(path: Path, *, force: bool) -> Iterator[Path]:
-    """A file to write beside ``path``, which takes that name when all went well and is removed otherwise.
-
-    A kill leaves ``path`` as it was, and beside it a hidden file that ends in ``.part``.
+    """``protvec.files.replacing``, with errors for users.
 
     Raises:
         ExchangeError: There is a file already (unless ``force``), no such directory, or the disk's refusal.
     """
     check_target(path, force=force)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        temporary.replace(path)
+        with files.replacing(path) as temporary:
+            yield temporary
     except ProtvecError:
         raise
     except OSError as error:
         raise ExchangeError(f"cannot be written: {error.strerror or error}", file=str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_target(path: Path, *, force: bool) -> None:
@@ -91,3 +87,17 @@ def check_target(path: Path, *, force: bool) -> None:
         )
     if not path.parent.is_dir():
         raise ExchangeError(f"there is no directory {path.parent}", file=str(path))
+
+
+def add_array(archive: zipfile.ZipFile, name: str, array: NDArray[np.generic]) -> None:
+    """Put an array into an ``.npz`` file. ``numpy.savez`` takes some names, such as ``file``, for its own arguments.
+
+    Args:
+        archive: The file, open to write.
+        name: Of the array, whatever it is.
+        array: Of numbers or text, of any shape.
+    """
+    from numpy.lib import format as npy
+
+    with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+        npy.write_array(member, array, allow_pickle=False)

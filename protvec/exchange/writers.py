@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from protvec.errors import ExchangeError
+from protvec.exchange.files import add_array
 from protvec.store import matrix_of
 
 if TYPE_CHECKING:
@@ -281,9 +282,8 @@ class Npz:
         """See ``Writer``."""
         self._vectors.close()
         about = json.dumps(self._target.about, sort_keys=True)
-        for name, text in (("ids", np.array(self._ids, dtype=np.str_)), ("protvec", np.array(about))):
-            with self._zip.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, text, allow_pickle=False)
+        add_array(self._zip, "ids", np.array(self._ids, dtype=np.str_))
+        add_array(self._zip, "protvec", np.array(about))
         self._zip.close()
         with np.load(self._target.path) as file:
             return len(file["ids"])

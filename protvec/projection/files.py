@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from protvec.errors import ExchangeError
+from protvec.files import replacing
 from protvec.projection.chart import check_suffix
 
 if TYPE_CHECKING:
@@ -16,15 +17,11 @@ if TYPE_CHECKING:
 def write(chart: Chart, path: Path) -> None:
     """See ``Chart.write``; what was there is replaced once all is written."""
     suffix = check_suffix(path)
-    temporary = path.with_name(f".{path.name}.part")
     try:
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             write_to(chart, file, suffix)
-        temporary.replace(path)
     except OSError as error:
         raise ExchangeError(f"cannot be written: {error.strerror or error}", file=str(path)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_to(chart: Chart, file: BinaryIO, suffix: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from protvec.engine.openvino.runtime import import_openvino
 from protvec.errors import EngineError
+from protvec.files import replacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,10 +109,7 @@ def _import(compiled: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401
 def _export(model: Any, compiled: Path) -> None:  # noqa: ANN401
     """Keep a compiled model; where the disk refuses, the next start is slower, and that is all."""
     import contextlib
-    import os
 
     data = model.export_model()
-    temporary = compiled.with_name(f"{compiled.name}.{os.getpid()}")
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), replacing(compiled) as temporary:
         temporary.write_bytes(data if isinstance(data, bytes) else data.getvalue())
-        temporary.replace(compiled)

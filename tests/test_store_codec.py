@@ -12,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 from protvec.errors import QueryError
 from protvec.store import mean_slack
 from protvec.store.codec import CODECS, bytes_per_residue, bytes_per_sequence, codec_named, compiled, kernels
+from protvec.store.segments import Rule
 
 KEEPING = [name for name, codec in CODECS.items() if codec.keeps]
 LEVELS = {"int8": 256, "int4": 16}
@@ -191,6 +192,20 @@ def test_compiled_loops_give_the_same_bytes_and_the_same_numbers(name, array):
         patch.setattr("protvec.store.codec.compiled.after", lambda _: kernels)
         assert codec.encode(array) == plain
         np.testing.assert_array_equal(codec.decode(*plain, length=len(array)), back)
+
+
+@pytest.mark.parametrize("length", [181, 240, 1003])
+@pytest.mark.parametrize("dimension", [2, 16, 257])
+def test_compiled_loops_cut_the_same_segments(length, dimension):
+    residues = np.random.default_rng(length).standard_normal((length, dimension)).astype(np.float32)
+    residues[:, 0] = -0.0
+    residues[:, 1] *= 1e30
+    expected = Rule().cut(residues)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("protvec.store.codec.compiled.after", lambda _: kernels)
+        for given in (residues, np.asfortranarray(residues)):
+            assert Rule().cut(given).tobytes() == expected.tobytes()
+    assert len(expected) == Rule().count(length)
 
 
 @pytest.mark.usefixtures("compiled_loops")

@@ -33,7 +33,7 @@ class Stored:
     length: int
     codec: str
     scales: bytes | None
-    data: bytes
+    data: bytes | memoryview
 
     @property
     def nbytes(self) -> int:

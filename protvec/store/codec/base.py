@@ -53,13 +53,13 @@ class Codec(ABC):
             OverflowError: A value is not finite, or is beyond what the codec holds.
         """
 
-    def encode(self, residues: NDArray[np.float32]) -> tuple[bytes, bytes | None]:
-        """``encode_into``, into new memory; None where the codec has no scales."""
+    def encode(self, residues: NDArray[np.float32]) -> tuple[memoryview, bytes | None]:
+        """``encode_into``, into new memory, which is not copied; None where the codec has no scales."""
         length, dimension = residues.shape
         data = np.empty(length * self.bytes_per_residue(dimension), np.uint8)
         scales = np.empty(self.bytes_per_sequence(dimension), np.uint8)
         self.encode_into(residues, data, scales)
-        return data.tobytes(), scales.tobytes() or None
+        return data.data, scales.tobytes() or None
 
     @abstractmethod
     def decode(

@@ -1,4 +1,4 @@
-"""The loops of the integer codecs, compiled. Importing this imports numba and compiles, once on a machine.
+"""The loops of integer codecs and of segments, compiled. Importing this imports numba and compiles, once on a machine.
 
 They give the bytes that NumPy's steps in ``scaled`` give, in one pass over an array instead of six. All let other
 threads run.
@@ -21,6 +21,7 @@ _Residues = types.Array(types.float32, 2, "C", readonly=True)
 _Channels = types.Array(types.float32, 1, "C", readonly=True)
 _Codes = types.Array(types.uint8, 2, "C", readonly=True)
 _QUANTISE = types.float64[::1](_Residues, _Channels, _Channels, types.int64, types.uint8[:, ::1])
+_SUMS = types.float32[:, ::1](_Residues, types.Array(types.int64, 1, "C", readonly=True), types.int64)
 _WIDEN = types.void(_Codes, _Channels, _Channels, types.float32[:, ::1])
 
 
@@ -63,10 +64,11 @@ def quantise(
     length, dimension = residues.shape
     lost, part = np.zeros(dimension), np.zeros(dimension, np.float32)
     for i in range(length):
+        row, codes = residues[i], data[i]
         for j in range(dimension):
-            exact = (residues[i, j] - low[j]) * inverse[j]
+            exact = (row[j] - low[j]) * inverse[j]
             code = np.rint(exact)
-            data[i, j] = np.uint8(code)
+            codes[j] = np.uint8(np.int32(code))  # a processor has no step from float32 to 8 bits
             part[j] += exact - code
         if i % block == block - 1 or i == length - 1:
             for j in range(dimension):
@@ -89,10 +91,11 @@ def quantise_halves(
     lost, part = np.zeros(dimension), np.zeros(dimension, np.float32)
     codes = np.zeros(2 * half, np.uint8)
     for i in range(length):
+        row = residues[i]
         for j in range(dimension):
-            exact = (residues[i, j] - low[j]) * inverse[j]
+            exact = (row[j] - low[j]) * inverse[j]
             code = np.rint(exact)
-            codes[j] = np.uint8(code)
+            codes[j] = np.uint8(np.int32(code))
             part[j] += exact - code
         for j in range(half):
             data[i, j] = codes[j] + codes[half + j] * _SIXTEEN
@@ -101,6 +104,18 @@ def quantise_halves(
                 lost[j] += part[j]
                 part[j] = _NONE
     return lost
+
+
+@njit(_SUMS, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def sums(residues: NDArray[np.float32], starts: NDArray[np.int64], window: int) -> NDArray[np.float32]:
+    """The sums over windows of rows, row after row as NumPy adds them: shape=(number of starts, D)."""
+    found = np.zeros((len(starts), residues.shape[1]), np.float32)
+    for number in range(len(starts)):
+        total = found[number]
+        for i in range(starts[number], starts[number] + window):
+            for j in range(len(total)):
+                total[j] += residues[i, j]
+    return found
 
 
 @njit(_WIDEN, cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from protvec.store.codec import compiled
 from protvec.store.scoring.record import SEGMENTS
 
 if TYPE_CHECKING:
@@ -67,11 +68,17 @@ class Rule:
         Returns:
             ndarray, shape=(number of segments, D), dtype=float16. Numbers beyond its range become its largest.
         """
-        starts = self.starts(len(residues))
-        means = np.empty((len(starts), residues.shape[1]), np.float32)
-        for mean, start in zip(means, starts, strict=True):
-            np.divide(residues[start : start + self.window].sum(axis=0), self.window, out=mean)
+        means = self._sums(np.ascontiguousarray(residues, np.float32))
+        means /= self.window
         return np.clip(means, -_LARGEST, _LARGEST).astype(np.float16)
+
+    def _sums(self, residues: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The sum of the residues of each segment: ndarray, shape=(number of segments, D), dtype=float32."""
+        starts = self.starts(len(residues))
+        if kernels := compiled.after(residues.nbytes):
+            sums: NDArray[np.float32] = kernels.sums(residues, np.array(starts), self.window)
+            return sums
+        return np.stack([residues[start : start + self.window].sum(axis=0) for start in starts])
 
     def pieces(self, residues: NDArray[np.float32]) -> Pieces | None:
         """The segments of a query; None where it is not cut.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
+
+from _crash import forking  # noqa: F401 - for tests of several processes
 
 from protvec.space import Space
 from protvec.store import Store, digest, protein_table

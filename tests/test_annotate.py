@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import multiprocessing
 
 import lance
 import numpy as np
@@ -478,7 +477,7 @@ def _annotate(path, name, barrier):
 def test_annotating_beside_ingest_and_another_annotation(tmp_path):
     store = Store.create(tmp_path / "db", data.space(), codec="none")
     data.write(store, data.numbered(0, 50))
-    context = multiprocessing.get_context("spawn")
+    context = data.forking()
     barrier = context.Barrier(3)
     jobs = [(_write, 40), (_annotate, "a"), (_annotate, "b")]  # the writer replaces ten of the annotated
     workers = [context.Process(target=job, args=(store.path, what, barrier)) for job, what in jobs]

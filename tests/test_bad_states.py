@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import os
@@ -11,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import lance
 import numpy as np
@@ -291,12 +291,16 @@ def test_a_version_that_was_cleaned_up_is_no_damage(tmp_path):
 # -- places that cannot be written -----------------------------------------------------------------------------
 
 
-def run_apart(words, prefix=()):
-    """The command line in a process of its own."""
-    command = [*prefix, sys.executable, "-m", "protvec", *map(str, words)]
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}
-    )
+def run_apart(lines, prefix=(), *options):
+    """Command lines in a process of their own, one after the other: what became of each."""
+    text = json.dumps([[str(word) for word in words] for words in lines])
+    command = [*prefix, sys.executable, str(Path(__file__).with_name("apart.py")), text, *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, env=environment)
+    if "seccomp" in done.stderr:
+        pytest.skip("seccomp is not allowed here")
+    assert done.returncode == 0, done.stderr
+    return [SimpleNamespace(**each) for each in json.loads(done.stdout)]
 
 
 def without_powers():
@@ -324,13 +328,12 @@ def test_a_read_only_directory_can_be_read(db, permissions, fasta):
         path.chmod(0o555 if path.is_dir() else 0o444)
     before = fingerprint(db.parent)
     _, looking, searching, adding, removing = commands(db, fasta)
-    prefix = without_powers()
-    for words in (looking, searching):
-        done = run_apart(words, prefix)
+    lines = [looking, searching, adding, removing, (*adding[:-1], db.parent / "x.lancedb")]
+    *reading, here, removal, new = run_apart(lines, without_powers())
+    for done in reading:
         assert done.returncode == 0, done.stderr
         assert "his1" in done.stdout
-    for words, path in ((adding, db), (removing, db), ((*adding[:-1], db.parent / "x.lancedb"), "x.lancedb")):
-        done = run_apart(words, prefix)
+    for done, path in ((here, db), (removal, db), (new, "x.lancedb")):
         assert done.returncode == 1
         (message,) = errors(done)
         assert message.endswith(("cannot be written: Permission denied", "cannot be created: Permission denied"))
@@ -341,71 +344,24 @@ def test_a_read_only_directory_can_be_read(db, permissions, fasta):
 @pytest.mark.parametrize("place", [".", "proteins.lance", "proteins.lance/_versions", "proteins.lance/data"])
 def test_a_locked_directory(db, permissions, place):
     (db / place).chmod(0o000)
-    done = run_apart(("get", "his1", "--db", db), without_powers())
+    (done,) = run_apart([("get", "his1", "--db", db)], without_powers())
     assert done.returncode == 1
     (message,) = errors(done)
     assert message.startswith(str(db))
     assert "Permission denied" in message
 
 
-def forbid_hard_links():
-    """Make link() fail in this process and its children as it does on vfat and on some network shares."""
-    calls = {"x86_64": (86, 265), "aarch64": (37,)}[platform.machine()]
-    load, equal, answer, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
-    steps = [(load, 0, 0, 0)]
-    for number in calls:
-        steps += [(equal, 0, 1, number), (answer, 0, 0, refuse)]
-    steps.append((answer, 0, 0, allow))
-
-    class Step(ctypes.Structure):
-        _fields_ = [
-            ("code", ctypes.c_uint16),
-            ("jt", ctypes.c_uint8),
-            ("jf", ctypes.c_uint8),
-            ("k", ctypes.c_uint32),
-        ]
-
-    class Program(ctypes.Structure):
-        _fields_ = [("length", ctypes.c_uint16), ("steps", ctypes.POINTER(Step))]
-
-    program = Program(len(steps), (Step * len(steps))(*(Step(*step) for step in steps)))
-    libc = ctypes.CDLL(None, use_errno=True)
-    no_new_privileges, seccomp, mode_filter = 38, 22, 2
-    if libc.prctl(no_new_privileges, 1, 0, 0, 0) or libc.prctl(seccomp, mode_filter, ctypes.byref(program), 0, 0):
-        raise OSError(ctypes.get_errno(), "seccomp")
-
-
-@pytest.fixture(scope="module")
-def linkless(tmp_path_factory):
-    """Runs a command where no hard link can be made."""
-    if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
-        pytest.skip("hard links can be forbidden on Linux only")
-    script = tmp_path_factory.mktemp("linkless") / "run.py"
-    script.write_text(
-        "import sys; sys.path.insert(0, sys.argv.pop(1))\n"
-        "from test_bad_states import forbid_hard_links\n"
-        "from protvec.cli.app import run\n"
-        "forbid_hard_links()\n"
-        "sys.exit(run(sys.argv[1:]))\n"
-    )
-
-    def call(*words):
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        command = [sys.executable, str(script), str(Path(__file__).parent), *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        if "seccomp" in done.stderr:
-            pytest.skip("seccomp is not allowed here")
-        return done
-
-    return call
-
-
-def test_a_share_without_hard_links(db, fasta, linkless):
-    before = fingerprint(db.parent)
-    assert linkless("get", "his1", "--db", db).returncode == 0
-    _, _, _, adding, removing = commands(db, fasta)
-    for words, path in ((adding, db), (removing, db), ((*adding[:-1], db.parent / "a" / "b"), db.parent / "a" / "b")):
-        done = linkless(*words)
+@pytest.mark.skipif(
+    sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"),
+    reason="hard links can be forbidden on Linux only",
+)
+def test_a_share_without_hard_links(db, fasta):
+    before, deep = fingerprint(db.parent), db.parent / "a" / "b"
+    _, looking, _, adding, removing = commands(db, fasta)
+    lines = [looking, adding, removing, (*adding[:-1], deep)]
+    looked, *refused = run_apart(lines, (), "linkless")
+    assert looked.returncode == 0, looked.stderr
+    for done, path in zip(refused, (db, db, deep), strict=True):
         assert done.returncode == 1
         (message,) = errors(done)
         assert message.startswith(f"{path}: its file system makes no hard links (Operation not permitted), and every")

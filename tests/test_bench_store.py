@@ -73,6 +73,8 @@ def test_memory_is_of_processes_of_their_own(result: dict[str, Any]) -> None:
     assert (search["proteins"], search["searched"] >= search["opened"]) == (50, True)
     overhead = result["overhead"]["overhead"]
     assert overhead["cpu"]["low"] <= overhead["cpu"]["median"] <= overhead["cpu"]["high"]
+    assert overhead["within"]["low"] > 0
+    assert all(0 < turn["ingest"]["embedding"] < turn["ingest"]["wall"] for turn in result["overhead"]["rounds"])
 
 
 @pytest.mark.parametrize("argument", ["--sections=write,moon", "--rounds=0"])

@@ -22,7 +22,7 @@ def test_the_scripts_make_what_an_ingest_makes(tmp_path: Path) -> None:
     local = protvec.create(tmp_path / "local", model="near", threads=1)
     expected = local.ingest([first, second], dataset="both")
 
-    slurm = Slurm(tmp_path / "slurm", kills=3)
+    slurm = Slurm(tmp_path / "slurm", kills=2)
     environment = slurm.environment | {"PROTVEC_SHARD_OPTIONS": "--model near --dataset both"}
     done = subprocess.run(
         ["bash", SCRIPTS / "submit.sh", "db", "shards", "3", first, second],

@@ -161,7 +161,7 @@ class TestConflicts:
         a, b = differ
         b.delete(ids=["x"])
         report = protvec.merge([a.path, b.path], tmp_path / "c")
-        assert (report.unchanged, report.stale) == (1, 1)
+        assert (report.unchanged, report.stale, report.stale_columns) == (1, 1, ["gene"])
         assert contents(Store.open(tmp_path / "c"))["y"][0]["gene"] == "one"
 
     def test_among_three(self, differ, tmp_path):
@@ -227,6 +227,22 @@ def test_columns_of_both(two, tmp_path):
     row = contents(Store.open(tmp_path / "c"))["P0008"][0]
     assert (row["weight"], row["family"], row["gene"]) == (1.5, "kinase", "A")
     assert sorted(report.columns_added) == ["family", "weight"]
+
+
+def test_columns_that_known_proteins_do_not_get_are_named(two, tmp_path, capfd):
+    a, b = two
+    b.add_columns([pa.field("family", pa.string())])
+    table = b.get(["P0008", "P0009"])
+    place = table.schema.get_field_index("family")
+    b.write(table.set_column(place, "family", pa.array(["kinase", None])), [])
+    line = ["merge", a.path, b.path, "--into", str(tmp_path / "c")]
+    assert run(line) == 0
+    said = capfd.readouterr().err
+    assert "1 protein with other family than stored, left as they are: --prefer last takes it" in " ".join(said.split())
+    assert contents(Store.open(tmp_path / "c"))["P0008"][0]["family"] is None
+    assert run([*line, "--prefer", "last"]) == 0
+    assert "than stored" not in capfd.readouterr().err
+    assert contents(Store.open(tmp_path / "c"))["P0008"][0]["family"] == "kinase"
 
 
 def test_a_killed_merge_is_finished_by_the_next(two, tmp_path):

@@ -259,6 +259,7 @@ def test_a_handle_that_stays_open_neither_goes_stale_nor_grows(tmp_path: Path) -
             assert app.search(vector, k=1)["id"].to_pylist() == ["P0003"]
             assert len(app.residues(["P0003"])["P0003"]) == len(data.sequence(3))
             looks += 1
+            stop.wait(0.003)  # the writer is to get on, too
         return looks
 
     sizes = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -271,7 +270,7 @@ def _snapshot_and_restore(path, label, rounds, barrier):
 
 
 def test_writers_snapshots_and_restores_at_once_leave_everything_whole(store):
-    context = multiprocessing.get_context("spawn")
+    context = data.forking()
     barrier = context.Barrier(3)
     jobs = [(_write_and_delete, 100, 6), (_write_and_delete, 300, 6), (_snapshot_and_restore, "s", 6)]
     workers = [context.Process(target=job, args=(store.path, *rest, barrier)) for job, *rest in jobs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +29,7 @@ def test_two_processes_write_each_id_once(tmp_path, indexed):
     if indexed:  # an index on the key switches LanceDB's own check off unless told otherwise
         for table, key in (("proteins", "id"), ("residues", "digest")):
             lance.dataset(f"{store.path}/{table}.lance").create_scalar_index(key, "BTREE")
-    context = multiprocessing.get_context("spawn")
+    context = data.forking()
     barrier = context.Barrier(2)
     workers = [
         context.Process(target=_write_in_steps, args=(store.path, *span, barrier)) for span in ((0, 60), (0, 60))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,8 +22,6 @@ from protvec.store.index.record import indexes_of
 from protvec.store.memory import bytes_needed, passing
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 rng = np.random.default_rng(3)
@@ -38,21 +38,27 @@ def put(store: Store, start: int, stop: int, seed: int = 0) -> None:
     store.write(protein_table(rows, matrix(stop - start, start + seed)), ())
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """2,500 proteins without an index. Not to be changed."""
+    store = Store.create(tmp_path_factory.mktemp("index") / "db", data.space(), codec="none")
+    put(store, 0, 2500)
+    return Path(store.path)
+
+
 @pytest.fixture
-def db(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
-    """A database with some dozens of partitions."""
+def db(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Database:
+    """A database that an index has some dozens of partitions of."""
     monkeypatch.setattr(vectors, "_PARTITION_ROWS", 64)
     monkeypatch.setattr(indexing, "SCALAR_ROWS", 1000)
-    store = Store.create(tmp_path / "db", data.space(), codec="none")
-    put(store, 0, 2500)
-    return Database(store)
+    shutil.copytree(made, tmp_path / "db")
+    return Database(Store.open(tmp_path / "db"))
 
 
 def recall(db: Database, exact: Database, **given: object) -> float:
-    shares = []
-    for query in matrix(40, 99):
-        found = set(db.search_vector(query, k=10, columns=[], **given).ids)
-        true = set(exact.search_vector(query, k=10, columns=[], **given).ids)
+    shares, queries = [], matrix(40, 99)
+    for query, nearest in zip(queries, exact.search_vectors(queries, k=10, columns=[], **given), strict=True):
+        found, true = set(db.search_vector(query, k=10, columns=[], **given).ids), set(nearest.ids)
         shares.append(len(found & true) / len(true))
     return float(np.mean(shares))
 

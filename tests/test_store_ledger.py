@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -253,7 +252,7 @@ def _write_in_steps(path: str, start: int, stop: int, barrier: Any) -> None:
 
 def test_several_processes_keep_one_balanced_ledger(store: Store) -> None:
     """All write the same proteins: each is counted by the one process that added it."""
-    context = multiprocessing.get_context("spawn")
+    context = data.forking()
     barrier = context.Barrier(3)
     workers = [context.Process(target=_write_in_steps, args=(store.path, 0, 20, barrier)) for _ in range(3)]
     for worker in workers:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -18,14 +15,13 @@ import store_data as data
 from protvec.errors import DatabaseError, QueryError
 from protvec.store import CODECS, Store, mean_slack
 
-# In a process of its own, with parts so small that a kill hits one.
-RECODE = """
-import sys
-sys.path.insert(0, {tests!r})
-from protvec.store import Store, recode
-recode._PART_BYTES = 1
-Store.open({path!r}).recode({codec!r}, progress=lambda done, total: print(done, flush=True))
-"""
+
+def recode_in_steps(path, codec, steps):
+    """In a process of its own, with parts so small that a kill hits one."""
+    from protvec.store import recode
+
+    recode._PART_BYTES = 1
+    Store.open(path).recode(codec, progress=lambda done, total: steps.release())
 
 
 def made(path, codec="float16", proteins=40):
@@ -112,12 +108,16 @@ def test_a_kill_at_any_moment_leaves_a_database_that_goes_on(tmp_path):
     chance = random.Random(7)
     left = set()
     for codec in ("int8", "int4", "int8", "float16", "int4"):
-        code = RECODE.format(tests="tests", path=store.path, codec=codec)
-        with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as child:
-            for _ in range(chance.randrange(1, 30)):
-                child.stdout.readline()
-            time.sleep(chance.uniform(0.0, 0.1))
-            child.send_signal(signal.SIGKILL)
+        context = data.forking()
+        steps = context.Semaphore(0)
+        child = context.Process(target=recode_in_steps, args=(store.path, codec, steps))
+        child.start()
+        for _ in range(chance.randrange(1, 30)):
+            while not steps.acquire(timeout=0.1) and child.is_alive():
+                pass
+        time.sleep(chance.uniform(0.0, 0.1))
+        child.kill()
+        child.join()
         again = Store.open(store.path)
         check_content(again)
         assert again.codec == codec

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-import signal
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -559,26 +557,25 @@ def test_numbers_with_other_bytes_in_them_are_made_again(store: Store, mend: Cal
     same(found.search(matrix(1, 5)[0], k=9), oracle(found, matrix(1, 5)[0], 9))
 
 
-_FITS = """
-import itertools, sys
-from protvec.store import Store
-store = Store.open(sys.argv[1])
-print("ready", flush=True)
-for kind in itertools.cycle(["whitened", "centred", "raw"]):
-    store.calibrate(kind)
-"""
+def fit_again_and_again(path: str, ready: Any) -> None:
+    store = Store.open(path)
+    ready.set()
+    for kind in itertools.cycle(["whitened", "centred", "raw"]):
+        store.calibrate(kind)
 
 
 def test_fits_that_are_killed_leave_a_database_that_is_whole(store: Store) -> None:
     query = matrix(1, 5)[0]
     store.calibrate()
     for seed in range(6):
-        command = [sys.executable, "-c", _FITS, store.path]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(0.02 + random.Random(seed).random() * 0.5)
-            process.send_signal(signal.SIGKILL)
+        context = data.forking()
+        ready = context.Event()
+        process = context.Process(target=fit_again_and_again, args=(store.path, ready))
+        process.start()
+        assert ready.wait(60)
+        time.sleep(0.02 + random.Random(seed).random() * 0.5)
+        process.kill()
+        process.join()
         again = Store.open(store.path)
         assert set(codes(again)) <= {"search-column"}
         if again.scoring.kind != "raw":

@@ -84,7 +84,7 @@ def import_(
     )
     with console.counting("Reading") as progress:
         report = exchange.import_into(open_if_there(db), file, _maker(db), options, progress=progress)
-    _show(report, "record", as_json=as_json)
+    _show(report, "record", replace="--update", as_json=as_json)
     if report.skipped and not skip_invalid:
         raise console.Stop(1)
 
@@ -114,7 +114,7 @@ def merge(
             residues=residues.value if residues else None,
             progress=progress,
         )
-    _show(report, "protein", as_json=as_json)
+    _show(report, "protein", replace="--prefer last", as_json=as_json)
     if report.skipped:
         raise console.Stop(1)
 
@@ -124,7 +124,8 @@ def _maker(path: str) -> Callable[[Space, str], Store]:
     return lambda space, codec: create_store(path, space, codec=codec)
 
 
-def _show(report: Moved, noun: str, *, as_json: bool) -> None:
+def _show(report: Moved, noun: str, *, replace: str, as_json: bool) -> None:
+    """Say what was done; ``replace`` is the option that replaces what differs."""
     note(
         f"{report.added:,} added, {report.reused:,} reused, {report.updated:,} updated, "
         f"{report.unchanged:,} unchanged, {len(report.skipped):,} skipped "
@@ -132,9 +133,13 @@ def _show(report: Moved, noun: str, *, as_json: bool) -> None:
     )
     if report.created:
         note(f"  {report.database} is new: vectors of {report.model}, residue arrays: {report.codec}")
+    columns = ", ".join(report.stale_columns)
     for count, text in (
         (report.repeated, "repeated, id and vector alike: stored once"),
-        (report.stale, "with other metadata than stored: replacing must be asked for"),
+        (
+            report.stale,
+            f"with other {columns} than stored, left as they are: {replace} takes it",
+        ),
         (report.kept, "with another sequence than stored, left as they are, as asked"),
     ):
         if count:

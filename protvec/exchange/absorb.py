@@ -152,11 +152,13 @@ class Absorber:
         if not alike:
             return self._other_vector(has=bool(has), gives=bool(gives))
         if gives and not has:
-            return "updated" if self._update else self._unchanged(stale=True)
+            return "updated" if self._update else self._stale(["sequence"])
         record.sequence, record.digest, record.vector = has, before.digest, stored
-        if all(value is None or _same(value, before.row.get(name)) for name, value in record.values.items()):
+        given = {name: value for name, value in record.values.items() if value is not None}
+        differing = [name for name, value in given.items() if not _same(value, before.row.get(name))]
+        if not differing:
             return self._unchanged()
-        return "updated" if self._update else self._unchanged(stale=True)
+        return "updated" if self._update else self._stale(differing)
 
     def _other_vector(self, *, has: bool, gives: bool) -> str:
         if has and gives:
@@ -165,9 +167,13 @@ class Absorber:
             return "the database has another vector under this id, and its sequence: give sequences with --fasta"
         return "updated" if self._update else "the database has another vector under this id; --update replaces it"
 
-    def _unchanged(self, *, stale: bool = False) -> str:
+    def _stale(self, columns: Sequence[str]) -> str:
+        self._report.stale += 1
+        self._report.stale_columns += [name for name in columns if name not in self._report.stale_columns]
+        return self._unchanged()
+
+    def _unchanged(self) -> str:
         self._report.unchanged += 1
-        self._report.stale += stale
         return "unchanged"
 
     # -- writing -----------------------------------------------------------------------------------------------

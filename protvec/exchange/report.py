@@ -29,6 +29,7 @@ class Moved(Tally):
         codec: How it keeps residues.
         recoded: Residue arrays that were stored in another codec than they came in.
         columns_added: Columns that the database did not have.
+        stale_columns: Columns in which the ``stale`` ones differ, or that the database lacks: left as they are.
         without_sequence: Ids of records of which only a vector was stored although sequences were given.
         sequences_unused: Ids of given sequences that no record has.
         seconds: Time from start to end.
@@ -43,6 +44,7 @@ class Moved(Tally):
     codec: str = ""
     recoded: int = 0
     columns_added: list[str] = field(default_factory=list)
+    stale_columns: list[str] = field(default_factory=list)
     without_sequence: list[str] = field(default_factory=list)
     sequences_unused: list[str] = field(default_factory=list)
     seconds: float = 0.0

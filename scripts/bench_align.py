@@ -19,6 +19,7 @@ import argparse
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ from protvec.search import Query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from protvec.align import Scoring
 
 SECTIONS = ("pairs", "search")
 DIMENSIONS = (256, 768, 1536)
@@ -83,11 +86,14 @@ def run_pairs(options: argparse.Namespace, chance: np.random.Generator) -> list[
             for _ in range(options.candidates + 1)
         )
         for model in ("near", "ankh-base"):
+            scoring = scoring_for(model)
+            if scoring.pairing is not None and scoring.pairing.dimension != dimension:
+                scoring = replace(scoring, pairing=None)
 
-            def work(model: str = model, query: Chain = query, others: list[Chain] = others) -> None:
-                scores = score_many(query, others, scoring_for(model), threads=options.threads)
+            def work(scoring: Scoring = scoring, query: Chain = query, others: list[Chain] = others) -> None:
+                scores = score_many(query, others, scoring, threads=options.threads)
                 best = [others[place] for place in np.argsort(-scores)[: options.hits]]
-                align_many(query, best, scoring_for(model), threads=options.threads)
+                align_many(query, best, scoring, threads=options.threads)
 
             rows.append({"what": f"{dimension} dimensions, scoring of {model}", **timed(work, options.rounds)})
     return rows

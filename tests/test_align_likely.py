@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from alignments import RESIDUES, chain
 
-from protvec.align import Scoring, likely, local_alignment, local_score, scoring_for, similarity
+from protvec.align import Scoring, likely, local_alignment, local_score, similarity
 from protvec.align.likely import likely_pairs, probabilities
 
 if TYPE_CHECKING:
@@ -83,12 +83,37 @@ def test_residues_left_out_on_one_diagonal_are_pairs() -> None:
     assert (found.cigar, found.gap_opens) == ("18M", 0)
 
 
-def test_what_is_beyond_doubt_or_too_long_is_the_best_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain_sums(weights: NDArray[np.longdouble], opened: float, longer: float) -> NDArray[np.longdouble]:
+    """The weight of all local alignments that end with each pair, in numbers that go to 1e4932."""
+    pair, right, down = np.zeros((3, weights.shape[0] + 1, weights.shape[1] + 1), np.longdouble)
+    for i in range(weights.shape[0]):
+        for j in range(weights.shape[1]):
+            pair[i + 1, j + 1] = weights[i, j] * (1 + pair[i, j] + right[i, j] + down[i, j])
+            right[i + 1, j + 1] = pair[i + 1, j] * opened + right[i + 1, j] * longer
+            down[i + 1, j + 1] = (pair[i, j + 1] + right[i, j + 1]) * opened + down[i, j + 1] * longer
+    return pair[1:, 1:]
+
+
+@pytest.mark.skipif(np.finfo(np.longdouble).maxexp < 10_000, reason="long doubles are no longer than others here")
+def test_sums_of_any_size_fit() -> None:
+    rng = np.random.default_rng(4)
+    scores = rng.normal(0, 0.5, (60, 50)).astype(np.float32)
+    scores[np.arange(45), np.arange(45)] += 30  # exp(1300) and more in all
+    scores[np.arange(20, 45), np.arange(25, 50)] += 30.56  # as good, less the gap
+    weights = np.exp(scores.astype(np.longdouble))
+    ending = plain_sums(weights, np.exp(-10), np.exp(-1))
+    beginning = plain_sums(weights[::-1, ::-1].T, np.exp(-10), np.exp(-1)).T[::-1, ::-1]
+    expected = ending / ending.sum() * (beginning / weights)
+    assert np.log(ending.sum()) > 1000
+    assert ((expected > 0.05) & (expected < 0.95)).sum() > 1
+    found = probabilities(scores, 10.0, 1.0, 1.0)
+    np.testing.assert_allclose(found, expected.astype(float), rtol=1e-6, atol=1e-20)
+
+
+def test_what_is_too_long_is_the_best_alignment(monkeypatch: pytest.MonkeyPatch) -> None:
     query, target = chain("ACDEFGHIKL" * 30), chain("ACDEFGHIKLMN" * 25, seed=1)
-    scoring = replace(scoring_for("near"), temperature=0.01)
-    assert local_score(query, target, scoring) > likely.HIGHEST * scoring.temperature
-    assert local_alignment(query, target, scoring) == local_alignment(query, target, scoring.of_scores)
-    warm = replace(scoring, temperature=40.0)
-    assert local_alignment(query, target, warm) != local_alignment(query, target, scoring.of_scores)
+    best = local_alignment(query, target, MIXED.of_scores)
+    warm = replace(MIXED, temperature=4.0)
+    assert local_alignment(query, target, warm) != best
     monkeypatch.setattr(likely, "CELLS", 80_000)
-    assert local_alignment(query, target, warm) == local_alignment(query, target, scoring.of_scores)
+    assert local_alignment(query, target, warm) == best

@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from proteins import random_sequence, write_fasta
 
+from protvec.align import Pairing
 from protvec.errors import FastaError, TableError
 from protvec.fasta import Record
 from protvec.statistics.shipped import TAILS
@@ -22,6 +24,7 @@ import _bench_homology_alignments as alignments
 import _bench_homology_peers as peers
 import _bench_homology_planted as planted
 import bench_homology
+import fit_pairing
 import fit_statistics
 from _bench_homology import Domain, Found
 
@@ -345,6 +348,42 @@ def test_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_path: Path) ->
     for name in ("whole proteins", "segments"):
         assert len(result[name]) == len(TAILS)
         assert sum(result[name]) == pytest.approx(1)
+
+
+def test_pairs_are_learned_from_alignments_and_measured_in_folds_left_out(labelled: Path, tmp_path: Path) -> None:
+    domains = protocol.read_labelled(labelled)
+    lines = []
+    for fold in range(4):
+        one, other = (domains[f"d{fold}{i}"] for i in (0, 2))
+        length = len(one.sequence), len(other.sequence)
+        path = f"50P{length[0] - 50}D{length[1] - 50}I"
+        lines.append(f"{one.id}\t{other.id}\t{length[0]}\t{length[1]}\t50\t{path}\n")
+    (tmp_path / "tm.tsv").write_text("".join(lines))
+    left_out = fit_pairing.part(domains["d00"])
+    expected = sum(fit_pairing.part(domains[f"d{fold}0"]) == left_out for fold in range(4))
+    assert 0 < expected < 4
+    arguments = [str(labelled), str(tmp_path / "tm.tsv"), "--out", str(tmp_path / "w.npz"), "--steps", "4"]
+    arguments += [
+        "--held-out",
+        str(left_out),
+        "--json",
+        str(tmp_path / "figures.json"),
+        "--keep",
+        str(tmp_path / "kept"),
+    ]
+    assert fit_pairing.main([*arguments, "--checkpoint", str(tmp_path / "half.pt"), "--seconds", "0"]) == 0
+    assert json.loads((tmp_path / "figures.json").read_text())["steps"] == 0
+    assert fit_pairing.main([*arguments, "--checkpoint", str(tmp_path / "half.pt")]) == 0
+    result = json.loads((tmp_path / "figures.json").read_text())
+    assert result["steps"] == 4
+    classical, plain, learned = result["accuracy"]
+    assert classical["alignments"] == plain["alignments"] == learned["alignments"] == expected
+    assert plain["f1"] > 0.8
+    assert Pairing.read(tmp_path / "w.npz").dimension == 256
+    first = Pairing.read(tmp_path / "w.npz").weights
+    assert fit_pairing.main(arguments) == 0  # in one go: the same
+    for name, value in Pairing.read(tmp_path / "w.npz").weights.items():
+        np.testing.assert_allclose(value, first[name], atol=2e-3)
 
 
 def test_alignments_and_planted_domains_are_measured(

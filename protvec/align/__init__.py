@@ -6,6 +6,7 @@ from protvec.align.alignment import Alignment
 from protvec.align.local import align_many, local_alignment, local_score, score_many
 from protvec.align.matrix import Chain, similarity
 from protvec.align.paired import Paired
+from protvec.align.pairing import Pairing
 from protvec.align.scoring import Scoring, letters, scoring_for
 from protvec.align.threads import map_threads
 
@@ -13,6 +14,7 @@ __all__ = [
     "Alignment",
     "Chain",
     "Paired",
+    "Pairing",
     "Scoring",
     "align_many",
     "letters",

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 # A pair less likely than this is better left out: half of an F1 that can be expected, for which this rule is best.
 THRESHOLD = 0.3
-# Sums of weights above exp() of this might not fit a number. Alignments that score so much are hardly in doubt.
-HIGHEST = 500.0
+# Sums of weights above this are divided, to fit a number; what is below that is nothing beside them.
+MUCH, NOTHING = 1e30, 1e-120
+# A pair that scores less than so many temperatures scores that: its weight is nothing either.
+LOWEST = -30.0
 # Cells of the largest matrix: its sums take 24 bytes each.
 CELLS = 4 << 20
 _PAIR, _UP, _LEFT = 1, 2, 3
@@ -48,35 +50,57 @@ def probabilities(
     scores: NDArray[np.float32], gap_open: float, gap_extend: float, temperature: float
 ) -> NDArray[np.float64]:
     """How likely each pair is: ndarray, shape=(L, M), 0 to 1. See ``likely_pairs``."""
-    weights = np.exp(scores.astype(np.float64) / temperature)
+    weights = np.exp(np.maximum(scores.astype(np.float64) / temperature, LOWEST))
     gaps = np.exp(-gap_open / temperature), np.exp(-gap_extend / temperature)
-    ending = _sums(weights, *gaps)
+    ending, scales = _sums(weights, *gaps)
     # Turned around, alignments begin where they ended; and turned over, gaps keep their order.
-    beginning = _sums(np.ascontiguousarray(weights[::-1, ::-1].T), *gaps).T[::-1, ::-1]
-    likely: NDArray[np.float64] = ending / ending.sum() * (beginning / weights)
+    beginning, turned = _sums(np.ascontiguousarray(weights[::-1, ::-1].T), *gaps)
+    highest = scales.max()
+    whole = (ending.sum(axis=1) * np.exp(scales - highest)).sum()
+    scale = np.exp(np.minimum(scales[:, None] + turned[::-1] - highest, np.log(np.finfo(np.float64).max)))
+    likely: NDArray[np.float64] = ending / whole * (beginning.T[::-1, ::-1] / weights) * scale
     return likely
 
 
 @njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
-def _sums(weights: NDArray[np.float64], opened: float, longer: float) -> NDArray[np.float64]:
+def _sums(
+    weights: NDArray[np.float64], opened: float, longer: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The weight of all local alignments that end with each pair: shape of ``weights``.
 
     Where residues of both are left out, those of the target come first, so that no alignment counts twice.
+
+    Returns:
+        The weights, each row times ``exp`` of the negative of a number, so that they fit one; and these, shape=(L,).
     """
     height, width = weights.shape
-    found = np.empty((height, width))
+    found, scales = np.empty((height, width)), np.empty(height)
     # Of the row before: alignments that end with a pair, with a gap to the right, and with one down.
     pair, right, down = np.zeros(width + 1), np.zeros(width + 1), np.zeros(width + 1)
+    scale, begun = 0.0, 1.0
     for i in range(height):
-        row = found[i]
+        row, top = found[i], 0.0
         for j in range(width):
-            row[j] = weights[i, j] * (1 + pair[j] + right[j] + down[j])
+            row[j] = _at_least(weights[i, j] * (begun + pair[j] + right[j] + down[j]))
+            top = max(top, row[j])
         for j in range(width):
-            down[j + 1] = (pair[j + 1] + right[j + 1]) * opened + down[j + 1] * longer
+            down[j + 1] = _at_least((pair[j + 1] + right[j + 1]) * opened + down[j + 1] * longer)
         for j in range(width):
-            right[j + 1] = (row[j - 1] if j else 0.0) * opened + right[j] * longer
+            right[j + 1] = _at_least((row[j - 1] if j else 0.0) * opened + right[j] * longer)
         pair[1:] = row
-    return found
+        if top > MUCH:
+            scale += np.log(top)
+            begun = _at_least(np.exp(-scale))
+            for array in (row, pair, right, down):
+                array[:] /= top
+        scales[i] = scale
+    return found, scales
+
+
+@njit(cache=True, nogil=True, fastmath=True)  # type: ignore[untyped-decorator]
+def _at_least(value: float) -> float:
+    """Nothing for what is next to nothing: numbers so small that they are kept otherwise are slow."""
+    return value if value > NOTHING else 0.0
 
 
 @njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]

@@ -32,9 +32,9 @@ def local_alignment(query: Chain, target: Chain, scoring: Scoring) -> Alignment:
     """The local alignment of two proteins, with the score of the best one.
 
     Without a temperature it is the best one; of several equally good ones the one that ends first in the query. With
-    one it has the pairs that are likely in view of all alignments: those that are in most of the good ones. Where the
-    best one is beyond doubt (it scores more than 500 times the temperature), or the proteins are so long that memory
-    would count (a product of the lengths above 4 million), the best one is what is given.
+    one it has the pairs that are likely in view of all alignments: those that are in most of the good ones, by learned
+    scores of pairs where ``scoring`` has such. Where no pair is likely, or the proteins are so long that memory would
+    count (a product of the lengths above 4 million), the best one is what is given.
 
     Memory grows with the length of one protein, not with the product of both: blocks are gone through again, from
     the last to the first, to follow the way back.
@@ -69,6 +69,8 @@ def align_many(
 ) -> list[Alignment]:
     """The local alignments of one query with many targets, in the order of these; see ``score_many``."""
     query.prepare()
+    if scoring.temperature and scoring.pairing is not None:
+        query.described(scoring.pairing)
     return list(map_threads(lambda target: local_alignment(query, target, scoring), targets, threads=threads))
 
 
@@ -101,12 +103,18 @@ def _likely(scores: Scores, score: float, scoring: Scoring) -> tuple[tuple[int, 
     """The first residues of the alignment of likely pairs, from 0, and its steps; None where the best one is asked."""
     if not scoring.temperature or not score:
         return None
-    from protvec.align.likely import CELLS, HIGHEST, likely_pairs
+    from protvec.align.likely import CELLS, likely_pairs
 
     height, width = scores.shape
-    if height * width > CELLS or score > HIGHEST * scoring.temperature:
+    if height * width > CELLS:
         return None
-    pairs = likely_pairs(scores.rows(0, height), scoring.gap_open, scoring.gap_extend, scoring.temperature)
+    if scoring.pairing is None:
+        pairs = likely_pairs(scores.rows(0, height), scoring.gap_open, scoring.gap_extend, scoring.temperature)
+    else:
+        learned = scoring.pairing.scores(
+            scores.query.described(scoring.pairing), scoring.pairing.describe(scores.target)
+        )
+        pairs = likely_pairs(learned, *scoring.pairing.gaps, temperature=1.0)
     return ((int(pairs[0, 0]), int(pairs[0, 1])), _steps(pairs)) if len(pairs) else None
 
 

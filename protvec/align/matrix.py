@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from protvec.align.pairing import Described, Pairing
+
 # Cells of a block: 32 MB. Pairs of up to 2,896 residues each are one block.
 BLOCK_CELLS = 8 << 20
 # Cells of the largest matrix that is given out whole: 1 GB.
@@ -66,6 +68,16 @@ class Chain:
     def unit(self) -> NDArray[np.float32]:
         """ndarray, shape=(L, D), dtype=float32: the residues, each of length 1; zeros stay zeros."""
         return self.residues / self.norms[:, None]
+
+    def described(self, pairing: Pairing) -> Described:
+        """What a pairing makes of it, kept for the next time: for a query of many targets."""
+        if pairing not in self._described:
+            self._described[pairing] = pairing.describe(self)
+        return self._described[pairing]
+
+    @cached_property
+    def _described(self) -> dict[Pairing, Described]:
+        return {}
 
 
 def similarity(query: Chain, target: Chain, scoring: Scoring) -> NDArray[np.float32]:

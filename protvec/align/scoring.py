@@ -13,6 +13,10 @@ from protvec.errors import QueryError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from protvec.align.pairing import Pairing
+
+# Of ``Scoring``.
+_NO_NUMBERS = ("enhance", "pairing")
 Enhancement = Literal["none", "rows", "columns", "both"]
 # Letters that BLOSUM62 does not have, and those whose scores they get: selenocysteine, pyrrolysine, Leu or Ile.
 _STAND_INS = {"U": "C", "O": "K", "J": "L"}
@@ -38,6 +42,8 @@ class Scoring:
         cosine: Weight of the similarity, from 0: without it letters are all that counts.
         temperature: Of the alignment that is shown, from 0. At 0 it is the best one; above, it has the pairs that are
             likely where an alignment has the weight ``exp(score / temperature)``. Scores do not depend on it.
+        pairing: Learned scores of residue pairs, by which the alignment that is shown has its likely pairs, whatever
+            the temperature above 0; None for those above. Scores do not depend on it.
 
     Raises:
         QueryError: a value is out of its range.
@@ -50,13 +56,14 @@ class Scoring:
     gap_extend: float = 1.0
     cosine: float = 1.0
     temperature: float = 0.0
+    pairing: Pairing | None = None
 
     def __post_init__(self) -> None:
         if self.enhance not in get_args(Enhancement):
             raise QueryError(
                 f"no enhancement is named {self.enhance!r}: choose one of {', '.join(get_args(Enhancement))}"
             )
-        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "enhance"}
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name not in _NO_NUMBERS}
         for name, value in values.items():
             if not np.isfinite(value) or (name != "offset" and value < 0):
                 raise QueryError(
@@ -67,8 +74,8 @@ class Scoring:
 
     @property
     def of_scores(self) -> Scoring:
-        """The same with no temperature: all that scores depend on."""
-        return replace(self, temperature=0.0)
+        """The same with no temperature and nothing learned: all that scores depend on."""
+        return replace(self, temperature=0.0, pairing=None)
 
 
 # Sequences alone: Smith-Waterman with BLOSUM62 and BLAST's gaps.
@@ -86,7 +93,12 @@ _OTHERS = Scoring(enhance="both", offset=1.5, blosum=0.3, gap_open=7.0, gap_exte
 
 def scoring_for(model: str) -> Scoring:
     """The scoring that goes with a model, by its upstream name; one for transformers where it has none of its own."""
-    return next((scoring for start, scoring in _BY_MODEL.items() if model.startswith(start)), _OTHERS)
+    start = next((start for start in _BY_MODEL if model.startswith(start)), None)
+    if start is None:
+        return _OTHERS
+    from protvec.align.pairing import shipped
+
+    return replace(_BY_MODEL[start], pairing=shipped(start))
 
 
 @lru_cache(maxsize=1)

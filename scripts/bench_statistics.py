@@ -1,31 +1,43 @@
-"""Compare reported E-values with the errors there are, on a labelled FASTA file, and draw it.
+"""Compare reported E-values with the errors there are, on domains with labels or on a proteome, and draw it.
 
     python scripts/bench_statistics.py scop.fa --queries 800 --aligned 120 --svg docs/statistics.svg
+    python scripts/bench_statistics.py proteome.fa.gz --queries 500 --aligned 50
 
-Header lines are ``>d1dlwa_ a.1.1.1``: class, fold, superfamily, family. A hit in another fold is an error; for queries
-that are turned around, which have no relatives, every hit is one. All goes through the public API.
+Header lines of domains are ``>d1dlwa_ a.1.1.1``: class, fold, superfamily, family. Hits in other folds are errors; for
+queries that are turned around, which have no relatives, every hit is one. A proteome has no labels: there queries are
+turned around only, and hits of their own family, which is as like in composition, are told from others: those that
+BLASTP finds for the protein as it is, at E <= 10, where it is installed. Of equal sequences the first counts. All goes
+through the public API.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
+import re
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from _bench import provenance, write_json
+from _bench_homology import Domain
+from _bench_homology_modes import make
+from _bench_homology_peers import PEERS, PeerError, search
+from bench_engine import positive, print_provenance
 
 import protvec
 from protvec import fasta
 from protvec.search import CANDIDATES, Query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from protvec.search import Hits
+
+    Family = dict[str, set[str]]
 
 THRESHOLDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 DEPTH = 1000
@@ -33,42 +45,72 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
 SIDE, EDGE = 360, 60
 
 
+LABEL = re.compile(r"[a-z]+\.\d+\.\d+\.\d+")
+RELATED = 10.0  # E-value of BLASTP
+QUICK = {"queries": 60, "aligned": 6, "records": 1_000}
+
+
 def fold(label: str) -> str:
     """Of ``a.1.1.1`` the fold, ``a.1``."""
     return ".".join(label.split(".")[:2])
 
 
-def errors(answers: Iterable[Hits], folds: dict[str, str] | None) -> list[float]:
-    """Errors a query at each threshold; where no folds are given, all hits are errors."""
+def errors(answers: Iterable[Hits], wrong: Callable[[str, str], bool]) -> list[float]:
+    """Errors a query at each threshold: hits that are wrong for a query."""
     found, queries = np.zeros(len(THRESHOLDS)), 0
     for hits in answers:
         queries += 1
         for target, evalue in zip(hits.ids, hits.to_arrow()["evalue"].to_pylist(), strict=True):
-            if folds is None or folds[target] != folds[hits.query]:
+            if wrong(str(hits.query), target):
                 found += evalue <= np.array(THRESHOLDS)
     return [float(each) for each in found / max(queries, 1)]
 
 
-def measure(database: protvec.Database, records: list[Any], asked: argparse.Namespace) -> dict[str, list[float]]:
-    """Errors a query of each kind of search."""
+def of_folds(database: protvec.Database, records: list[Any], asked: argparse.Namespace) -> dict[str, list[float]]:
+    """Errors a query of domains as they are."""
     folds = {each.id: fold(each.description.split()[0]) for each in records}
-    some = [records[i] for i in np.random.default_rng(asked.seed).permutation(len(records))]
-    many, few = some[: asked.queries], some[: asked.aligned]
 
-    def ids(part: list[Any], **options: Any) -> Iterable[Hits]:  # noqa: ANN401
-        return database.search_ids([each.id for each in part], exclude_self=True, columns=[], **options)
+    def ids(part: list[Any], **options: Any) -> list[float]:  # noqa: ANN401
+        answers = database.search_ids([each.id for each in part], exclude_self=True, columns=[], **options)
+        return errors(answers, lambda query, target: folds[query] != folds[target])
 
-    def turned(part: list[Any], **options: Any) -> Iterable[Hits]:  # noqa: ANN401
-        queries = [Query(f"turned {each.id}", each.sequence[::-1]) for each in part]
-        return database.search_many(queries, columns=[], **options)
-
-    aligned = {"k": CANDIDATES, "align": True}
     return {
-        "vectors, other folds": errors(ids(many, k=DEPTH), folds),
-        "vectors, reversed queries": errors(turned(many, k=DEPTH), None),
-        "aligned, other folds": errors(ids(few, **aligned), folds),
-        "aligned, reversed queries": errors(turned(few, **aligned), None),
+        "vectors, other folds": ids(records[: asked.queries], k=DEPTH),
+        "aligned, other folds": ids(records[: asked.aligned], k=CANDIDATES, align=True),
     }
+
+
+def of_turned(
+    database: protvec.Database, records: list[Any], family: Family | None, asked: argparse.Namespace
+) -> dict[str, list[float]]:
+    """Errors a query of proteins that are turned around: of all hits and, where it is known, of other families."""
+    found = {}
+    for name, count, options in (
+        ("vectors", asked.queries, {"k": DEPTH}),
+        ("aligned", asked.aligned, {"k": CANDIDATES, "align": True}),
+    ):
+        queries = [Query(each.id, each.sequence[::-1]) for each in records[:count]]
+        answers = list(database.search_many(queries, columns=[], **options))
+        found[f"{name}, reversed queries"] = errors(answers, lambda *_: True)
+        if family is not None:
+            others = errors(answers, lambda query, target: target not in family.get(query, ()))
+            found[f"{name}, reversed, other families"] = others
+    return found
+
+
+def families(queries: list[Any], records: list[Any], threads: int | None) -> Family | None:
+    """What BLASTP finds of each protein; None where it is not installed."""
+
+    def domains(part: list[Any]) -> list[Domain]:
+        return [Domain(each.id, (), each.sequence) for each in part]
+
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            hits, _ = search(PEERS["blastp"], domains(queries), domains(records), Path(folder), threads or 1)
+        except PeerError as error:
+            print(f"other families are not told from own ones: {error}", file=sys.stderr)
+            return None
+    return {query: {each.target for each in found if (each.evalue or 0) <= RELATED} for query, found in hits.items()}
 
 
 def _at(value: float) -> float:
@@ -109,32 +151,60 @@ def picture(found: dict[str, list[float]]) -> str:
     )
 
 
-def main() -> None:
+def distinct(file: Path) -> list[Any]:
+    """The proteins of a file, of equal sequences the first."""
+    records = [each for each in fasta.read(file) if isinstance(each, fasta.Record)]
+    return list({each.sequence: each for each in reversed(records)}.values())[::-1]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("fasta", type=Path)
-    parser.add_argument("--model", default="near")
-    parser.add_argument("--queries", type=int, default=800, help="compared by vector")
-    parser.add_argument("--aligned", type=int, default=120, help="aligned")
+    parser.add_argument("--model", default="near", help="a name or a checkpoint directory; default: near")
+    parser.add_argument("--queries", type=positive, default=800, help="compared by vector; default: 800")
+    parser.add_argument("--aligned", type=positive, default=120, help="aligned; default: 120")
     parser.add_argument("--seed", type=int, default=5)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--keep", type=Path, help="a folder for the database, to be used again")
-    parser.add_argument("--svg", type=Path)
-    asked = parser.parse_args()
-    records = [each for each in fasta.read(asked.fasta) if isinstance(each, fasta.Record)]
-    with tempfile.TemporaryDirectory() as folder:
-        path = (asked.keep or Path(folder)) / f"{Path(asked.model).name}-statistics.lancedb"
-        make = protvec.open if path.exists() else protvec.create
-        database = make(str(path), model=asked.model, threads=asked.threads)
-        database.ingest(asked.fasta)
-        found = measure(database, records, asked)
-    print("E-value".ljust(28), *(f"{each:>8g}" for each in THRESHOLDS))
+    parser.add_argument("--threads", type=positive, help="default: all that this process may use")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="a folder for the database, to be used again")
+    parser.add_argument("--quick", action="store_true", help="60 and 6 queries, 1,000 proteins: a minute, and rough")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw it there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure there")
+    asked = parser.parse_args(arguments)
+    records = distinct(asked.fasta)
+    if asked.quick:
+        asked.queries, asked.aligned, records = QUICK["queries"], QUICK["aligned"], records[: QUICK["records"]]
+    result: dict[str, Any] = provenance()
+    print_provenance(result)
+    found = measure(records, asked)
+    print("E-value".ljust(36), *(f"{each:>8g}" for each in THRESHOLDS))
     for name, values in found.items():
-        print(name.ljust(28), *(f"{each:8.3f}" for each in values))
-    print(json.dumps({"thresholds": THRESHOLDS, "queries": asked.queries, "aligned": asked.aligned, "errors": found}))
+        print(name.ljust(36), *(f"{each:8.3f}" for each in values))
     if asked.svg:
         asked.svg.write_text(picture(found), encoding="utf-8")
+    if asked.json:
+        counts = {"queries": asked.queries, "aligned": asked.aligned, "proteins": len(records)}
+        write_json(asked.json, result | {"thresholds": THRESHOLDS, **counts, "errors": found})
+    return 0
+
+
+def measure(records: list[Any], asked: argparse.Namespace) -> dict[str, list[float]]:
+    """Errors a query of each kind of search."""
+    labelled = all(LABEL.fullmatch((each.description.split() or [""])[0]) for each in records)
+    some = [records[i] for i in np.random.default_rng(asked.seed).permutation(len(records))]
+    family = None if labelled else families(some[: max(asked.queries, asked.aligned)], records, asked.threads)
+    with tempfile.TemporaryDirectory() as scratch:
+        database, _ = make(
+            [Domain(each.id, (), each.sequence) for each in records],
+            asked.keep or Path(scratch),
+            asked.model,
+            asked.threads,
+        )
+        return {
+            **(of_folds(database, some, asked) if labelled else {}),
+            **of_turned(database, some, family, asked),
+        }
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main())

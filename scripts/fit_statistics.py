@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Fit the tails of chance scores that ship with protvec, on labelled domains: what ``shipped.py`` has.
+"""Fit the priors and tails of chance scores that ship with protvec, on labelled domains: what ``shipped.py`` has.
 
 Every domain is compared with all the others, and cosines with domains of other folds are put into the units of the null
-that the domain's comparison with a sample gives it, as a search does. Printed is how many domains in a thousand have
-each of the tails (docs/statistics.md), by the cosines of whole proteins and by those of segments. Usage::
+that the domain's comparison with a sample gives it, as a search does. Printed is what the nulls of these domains are
+like, without their labels (``fit_prior``), and how many domains in a thousand have each of the tails
+(docs/statistics.md), by the cosines of whole proteins and by those of segments. Usage::
 
     python scripts/fit_statistics.py scop40.fa                     # some minutes
     python scripts/fit_statistics.py scop40.fa --model ankh-base
@@ -23,7 +24,7 @@ from _bench import provenance, write_json
 from _bench_homology import read_labelled
 from bench_engine import positive, print_provenance
 
-from protvec.statistics import cosine_prior, fisher, fit_many, fit_tails, segment_prior
+from protvec.statistics import cosine_prior, fisher, fit_many, fit_prior, fit_tails, segment_prior
 from protvec.statistics.shipped import TAILS
 from protvec.store import matrix_of
 from protvec.store.segments.rule import Pieces, rule_of
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from protvec.statistics import Law, Prior
 
     Floats = NDArray[np.float32]
+
+
+_QUERIES = 500  # that a prior is fitted on
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,8 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores = Scores(table, options.sample, options.seed)
     for name, prior, z in scores.standard():
         z[folds[:, None] == folds] = np.nan
-        result[name] = _weights(fit_tails(prior.law, z, TAILS))
-        print(f"{name}: {', '.join(f'{1000 * weight:.0f}' for weight in result[name])}", flush=True)
+        result[name] = {"prior": _values(scores.fitted), "tails": _weights(fit_tails(prior.law, z, TAILS))}
+        print(f"{name}: {_line(result[name]['prior'])}")
+        print(f"{name}: {', '.join(f'{1000 * weight:.0f}' for weight in result[name]['tails'])}", flush=True)
     if options.json:
         write_json(options.json, result)
     return 0
@@ -73,6 +78,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _weights(law: Law) -> list[float]:
     return [tail.weight for tail in law.tails]
+
+
+def _values(prior: Prior) -> dict[str, Any]:
+    values = {name: getattr(prior, name) for name in ("place", "slope", "log_scale", "spread", "weights")}
+    return {"shape": prior.law.shape, **values}
+
+
+def _line(values: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {np.array2string(np.array(each), precision=3)}" for name, each in values.items())
 
 
 class Scores:
@@ -83,6 +97,7 @@ class Scores:
         self._rule = rule_of(table.schema)
         self._vectors = matrix_of(table["vector"])
         self._lengths = table["length"].to_numpy()
+        self.fitted: Prior  # to the scores that were asked for last
         self._sample = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:sample])
 
     def standard(self) -> Iterator[tuple[str, Prior, Floats]]:
@@ -112,6 +127,13 @@ class Scores:
     def _units(self, cosines: Floats, lengths: NDArray[np.int64], prior: Prior) -> Floats:
         scores = fisher(cosines)
         np.fill_diagonal(scores, np.nan)
+        queries = np.arange(0, len(scores), max(1, len(scores) // _QUERIES))
+        self.fitted = fit_prior(
+            scores[np.ix_(queries, self._sample)],
+            lengths[self._sample],
+            query_lengths=[200] * len(queries),
+            start=prior,
+        )
         nulls = fit_many(scores[:, self._sample], lengths[self._sample], query_lengths=[200] * len(scores), prior=prior)
         found = np.empty_like(cosines)
         for row, (null, values) in enumerate(zip(nulls, scores, strict=True)):

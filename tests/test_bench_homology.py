@@ -341,13 +341,14 @@ def test_a_run_from_end_to_end(labelled: Path, tmp_path: Path, capsys: pytest.Ca
     assert json.loads((tmp_path / "figures.json").read_text())["top"][0]["family"] > 0.9
 
 
-def test_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_path: Path) -> None:
+def test_priors_and_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_path: Path) -> None:
     figures = tmp_path / "tails.json"
     assert fit_statistics.main([str(labelled), "--quick", "--threads", "1", "--json", str(figures)]) == 0
     result = json.loads(figures.read_text())
     for name in ("whole proteins", "segments"):
-        assert len(result[name]) == len(TAILS)
-        assert sum(result[name]) == pytest.approx(1)
+        assert len(result[name]["tails"]) == len(TAILS)
+        assert sum(result[name]["tails"]) == pytest.approx(1)
+        assert -4 < result[name]["prior"]["log_scale"][0] < -1  # of 256 whitened dimensions: 1/16
 
 
 def test_pairs_are_learned_from_alignments_and_measured_in_folds_left_out(labelled: Path, tmp_path: Path) -> None:

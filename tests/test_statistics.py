@@ -271,6 +271,12 @@ def test_too_few_queries_leave_the_prior_as_it_is() -> None:
 LIGHT, HEAVY = Tail(1e-7, 1.0), Tail(1e-2, 2.0)
 
 
+def with_relatives(z: np.ndarray, share: np.ndarray, seed: int) -> np.ndarray:
+    """These scores, but that such a share of each query's targets is of its family: from 3 to 6 units."""
+    rng = np.random.default_rng(seed)
+    return np.where(rng.random(z.shape) < share[:, None], rng.uniform(3, 6, z.shape), z)
+
+
 def of_two_kinds(seed: int, *, queries: int = 300, targets: int = 4000) -> tuple[np.ndarray, np.ndarray]:
     """Standard scores of queries of which a fifth have a heavy tail, and which these are."""
     rng = np.random.default_rng(seed)
@@ -289,9 +295,11 @@ def test_how_many_queries_have_a_tail_is_found() -> None:
 def test_each_query_has_the_tail_that_its_sample_shows() -> None:
     z, heavy = of_two_kinds(5)
     law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
-    nulls = fit_many(z[:, :500], [200] * 500, query_lengths=[200] * len(z), prior=prior_of(law))
+    shares = np.random.default_rng(6).choice([0.0, 0.01, 0.02, 0.05, 0.1], len(z), p=[0.8, 0.05, 0.05, 0.05, 0.05])
+    sample = with_relatives(z[:, :500], shares, 7)
+    nulls = fit_many(sample, [200] * 500, query_lengths=[200] * len(z), prior=prior_of(law))
     likely = np.array([null.tails[1] for null in nulls if null.tails])
-    assert likely[heavy].mean() > 0.5 > 0.1 > likely[~heavy].mean()
+    assert likely[heavy].mean() > 0.5 > 0.2 > likely[~heavy].mean()
     assert (likely > 0.5)[heavy].mean() > 0.5
     # As sure as it says: of those that have it with a chance of one half and more, so many have it.
     sure = likely > 0.5
@@ -315,6 +323,15 @@ def test_homologues_show_no_tail() -> None:
     )
     np.testing.assert_allclose(having[:, 1], without[:, 1], atol=0.2)
     assert having[:, 1].mean() < 0.2
+
+
+def test_a_large_family_is_no_tail() -> None:
+    """In a small database a tenth of the proteins may be of the query's family, and its distant ones score as a tail."""
+    law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
+    for share in (0.1, 0.15):
+        z = with_relatives(drawn(law, (20, 200), 8), np.full(20, share), 9)
+        nulls = fit_many(z, [200] * 200, query_lengths=[200] * 20, prior=prior_of(law))
+        assert np.mean([null.tails[1] for null in nulls if null.tails]) < 0.5
 
 
 def test_a_query_without_scores_has_the_usual_tails() -> None:

@@ -3,7 +3,7 @@
 A sample of some hundred scores cannot show what one in a million is like. But queries that have many scores of four
 standard units have some of ten, and how many have how many is known from other queries: empirical Bayes (Robbins 1956),
 with the weights of greatest likelihood (Kiefer and Wolfowitz 1956). Scores far out say nothing here: homologues have
-those.
+those. Some have nearer ones as well, which are a part of their own beside the tail.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # In standard units; few scores of unrelated proteins are beyond, and many of homologues.
 _END = 6.0
+# Relatives in the sample, as shares of it: they lie anywhere up to the end. Most queries have next to none.
+_KIN, _FEW_HAVE = np.array([0.0, 0.01, 0.02, 0.05, 0.1, 0.2]), np.array([0.75, 0.05, 0.05, 0.05, 0.05, 0.05])
 _FAR = 30.0
 _STEPS = 400
 
@@ -39,8 +41,10 @@ def likely(law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDAr
     Returns:
         ndarray, shape=(Q, K): 1 together for each query.
     """
-    log = _log_likelihood(law, z, counted, _END) + np.log(np.maximum(law.tail_values[2], 1e-300))
-    return _shares(log)
+    log = _log_likelihood(law, z, counted, _END, _KIN) + np.log(_FEW_HAVE)
+    log += np.log(np.maximum(law.tail_values[2], 1e-300))[:, None]
+    shares: NDArray[np.float64] = _shares(log.reshape(len(log), -1)).reshape(log.shape).sum(axis=2)
+    return shares
 
 
 def fit_tails(law: Law, z: NDArray[np.float64], tails: Sequence[Tail]) -> Law:
@@ -53,7 +57,7 @@ def fit_tails(law: Law, z: NDArray[np.float64], tails: Sequence[Tail]) -> Law:
     """
     found = Law(law.shape, tuple(replace(tail, weight=1 / len(tails)) for tail in tails))
     there = np.isfinite(z)
-    log = _log_likelihood(found, np.where(there, z, 0.0), there, _FAR)
+    log = _log_likelihood(found, np.where(there, z, 0.0), there, _FAR, np.zeros(1))[:, :, 0]
     weights = found.tail_values[2]
     for _ in range(_STEPS):
         weights = _shares(log + np.log(np.maximum(weights, 1e-300))).mean(axis=0)
@@ -61,16 +65,22 @@ def fit_tails(law: Law, z: NDArray[np.float64], tails: Sequence[Tail]) -> Law:
     return Law(law.shape, tuple(replace(tail, weight=float(weight)) for tail, weight in each))
 
 
-def _log_likelihood(law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_], end: float) -> NDArray[np.float64]:
-    """Of the scores between the begin of the tails and an end, as a Poisson process: ndarray, shape=(Q, K)."""
+def _log_likelihood(
+    law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_], end: float, kin: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Of the scores between the begin of the tails and an end, as a Poisson process: ndarray, shape=(Q, K, J).
+
+    Args:
+        kin: ndarray, shape=(J,): shares of relatives, which are spread evenly.
+    """
     share, reach, _ = law.tail_values
     low, high = np.exp(law.log_body([BEGIN, end]))
     expected = low - high + share * -np.expm1((BEGIN - end) / reach)
-    log: NDArray[np.float64] = -counted.sum(axis=1)[:, None] * expected
+    log: NDArray[np.float64] = -counted.sum(axis=1)[:, None, None] * (expected[:, None] + kin)
     query, target = np.nonzero(counted & (z > BEGIN) & (z < end))
     values = z[query, target]
     density = np.exp(law.log_density(values))[:, None] + share / reach * np.exp((BEGIN - values)[:, None] / reach)
-    np.add.at(log, query, np.log(density))
+    np.add.at(log, query, np.log(density[:, :, None] + kin / (end - BEGIN)))
     return log
 
 

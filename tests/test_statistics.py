@@ -326,7 +326,7 @@ def test_homologues_show_no_tail() -> None:
 
 
 def test_a_large_family_is_no_tail() -> None:
-    """In a small database a tenth of the proteins may be of the query's family, and its distant ones score as a tail."""
+    """In a small database a tenth of the proteins may be of the query's family, whose distant ones score as a tail."""
     law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
     for share in (0.1, 0.15):
         z = with_relatives(drawn(law, (20, 200), 8), np.full(20, share), 9)

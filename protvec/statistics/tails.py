@@ -70,8 +70,7 @@ def _log_likelihood(
 ) -> NDArray[np.float64]:
     """Of the scores between the begin of the tails and an end, as a Poisson process: ndarray, shape=(Q, K, J).
 
-    Args:
-        kin: ndarray, shape=(J,): shares of relatives, which are spread evenly.
+    Each of the J shares of ``kin`` is of relatives, which are spread evenly up to the end.
     """
     share, reach, _ = law.tail_values
     low, high = np.exp(law.log_body([BEGIN, end]))

@@ -159,13 +159,17 @@ def run_alignments(bench: Bench) -> list[dict[str, Any]]:
         {"method": "Smith-Waterman, BLOSUM62", **accuracy(classical, true), "seconds": seconds},
         {"method": bench.label("align"), **accuracy(ours, true), "seconds": our_seconds},
     ]
+    if bench.options.profiles:
+        ours, our_seconds = modes.align_profiles(bench.own(), pairs)
+        figures.append({"method": "protvec align --profiles", **accuracy(ours, true), "seconds": our_seconds})
     print(f"\npairs of residues in {len(wanted):,} alignments of {path.name}: means over alignments")
     rows = [
         [row["method"], "", *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")), f"{row['seconds']:.1f}"]
         for row in figures
     ]
     print(table(["method", "", "precision", "recall", "F1", "s"], rows))
-    print(f"F1 {figures[1]['f1'] / figures[0]['f1']:.2f} times that of Smith-Waterman", flush=True)
+    times = ", ".join(f"{row['f1'] / figures[0]['f1']:.2f}" for row in figures[1:])
+    print(f"F1 {times} times that of Smith-Waterman", flush=True)
     return figures
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from alignments import RESIDUES, chain
 
-from protvec.align import Chain, Pairing, Scoring, align_many, local_alignment, local_score, scoring_for
-from protvec.align.likely import likely_pairs
+from protvec.align import Chain, Pairing, Scoring, align_many, local_alignment, local_score, profile, scoring_for
+from protvec.align.likely import likely_pairs, probabilities
 from protvec.align.pairing import inputs
 from protvec.errors import QueryError
 
@@ -131,3 +131,28 @@ def test_residues_of_another_model_and_bad_files_are_errors(tmp_path: Path) -> N
     file.write_bytes(b"no archive")
     with pytest.raises(QueryError, match=r"x\.npz: no learned scores"):
         Pairing.read(file)
+
+
+def test_a_profile_is_the_mean_over_what_is_aligned() -> None:
+    pairing = Pairing(weights())
+    query, relative, target = random_chain(20, 1), random_chain(25, 2), random_chain(30, 3)
+    alone = profile(query, [], pairing)
+    own, theirs = pairing.describe(query), pairing.describe(relative)
+    np.testing.assert_allclose(alone.described(pairing).vectors, own.vectors, rtol=1e-6)
+    likely = probabilities(pairing.scores(own, theirs), *pairing.gaps, 1.0)
+    found = profile(query, [relative], pairing)
+    described = found.described(pairing)
+    total = 1 + likely.sum(axis=1)
+    np.testing.assert_allclose(
+        described.vectors, (own.vectors + likely @ theirs.vectors) / total[:, None], rtol=1e-4, atol=1e-6
+    )
+    np.testing.assert_allclose(described.levels, (own.levels + likely @ theirs.levels) / total, rtol=1e-4, atol=1e-6)
+    scoring = Scoring(enhance="none", offset=-0.2, blosum=0.5, gap_open=4.0, gap_extend=0.5, temperature=1.5)
+    shown = [local_alignment(each, target, replace(scoring, pairing=pairing)) for each in (query, found)]
+    assert shown[0].score == shown[1].score == local_score(query, target, scoring)
+    wanted = likely_pairs(pairing.scores(described, pairing.describe(target)), 2.5, 0.25, 1.0)
+    assert set(map(tuple, wanted.tolist())) <= set(map(tuple, shown[1].pairs().tolist()))
+    twice = [
+        local_alignment(target, each, replace(scoring, pairing=pairing)).pairs().tolist() for each in (query, found)
+    ]
+    assert twice[0] != twice[1]  # the target's profile counts too

@@ -128,3 +128,24 @@ def test_many_pairs_are_no_plot(cli: Cli, db: Database, tmp_path: Path) -> None:
     cli("align", "ubq", file, "--db", db.path, "--plot", tmp_path / "x.png", code=1)
     assert "of one pair, not of 1 with 2" in error_line(cli)
     assert not (tmp_path / "x.png").exists()
+
+
+def test_profiles_have_what_relatives_say(cli: Cli, db: Database) -> None:
+    parties = db.parties(["ubq", "his", ODD])
+    pairing = scoring_for("near").pairing
+    assert pairing is not None
+    found = db.profiled(parties)
+    differing = [
+        not np.allclose(a.chain.described(pairing).vectors, b.chain.described(pairing).vectors, atol=1e-5)
+        for a, b in zip(parties, found, strict=True)
+    ]
+    assert differing == [True, False, True]  # "his" has no relative there, and nothing is one of itself
+    aligned = db.align("ubq", "odd", profiles=True)
+    one, two = db.profiled(db.parties(["ubq", "odd"]))
+    assert aligned == local_alignment(one.chain, two.chain, scoring_for("near"))
+    assert aligned.score == db.align("ubq", "odd").score
+    assert aligned.picture("ubq", "odd") in cli("align", "ubq", "odd", "--db", db.path, "--profiles")
+    cli("align", ODD, UBIQUITIN, "--model", "near", "--profiles", code=2)
+    assert "give --db" in cli.err
+    with pytest.raises(QueryError, match="no scores of pairs were learned"):
+        db.align("ubq", "odd", profiles=True, scoring=Scoring())

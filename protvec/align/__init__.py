@@ -7,6 +7,7 @@ from protvec.align.local import align_many, local_alignment, local_score, score_
 from protvec.align.matrix import Chain, similarity
 from protvec.align.paired import Paired
 from protvec.align.pairing import Pairing
+from protvec.align.profile import profile
 from protvec.align.scoring import Scoring, letters, scoring_for
 from protvec.align.threads import map_threads
 
@@ -21,6 +22,7 @@ __all__ = [
     "local_alignment",
     "local_score",
     "map_threads",
+    "profile",
     "score_many",
     "scoring_for",
     "similarity",

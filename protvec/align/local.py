@@ -70,7 +70,7 @@ def align_many(
     """The local alignments of one query with many targets, in the order of these; see ``score_many``."""
     query.prepare()
     if scoring.temperature and scoring.pairing is not None:
-        query.described(scoring.pairing)
+        query.describe_once(scoring.pairing)
     return list(map_threads(lambda target: local_alignment(query, target, scoring), targets, threads=threads))
 
 
@@ -111,9 +111,8 @@ def _likely(scores: Scores, score: float, scoring: Scoring) -> tuple[tuple[int, 
     if scoring.pairing is None:
         pairs = likely_pairs(scores.rows(0, height), scoring.gap_open, scoring.gap_extend, scoring.temperature)
     else:
-        learned = scoring.pairing.scores(
-            scores.query.described(scoring.pairing), scoring.pairing.describe(scores.target)
-        )
+        described = (each.described(scoring.pairing) for each in (scores.query, scores.target))
+        learned = scoring.pairing.scores(*described)
         pairs = likely_pairs(learned, *scoring.pairing.gaps, temperature=1.0)
     return ((int(pairs[0, 0]), int(pairs[0, 1])), _steps(pairs)) if len(pairs) else None
 

@@ -70,13 +70,22 @@ class Chain:
         return self.residues / self.norms[:, None]
 
     def described(self, pairing: Pairing) -> Described:
-        """What a pairing makes of it, kept for the next time: for a query of many targets."""
-        if pairing not in self._described:
-            self._described[pairing] = pairing.describe(self)
-        return self._described[pairing]
+        """What a pairing makes of it: what is known, or made now."""
+        return self.descriptions.get(pairing) or pairing.describe(self)
+
+    def describe_once(self, pairing: Pairing) -> None:
+        """Keep what a pairing makes of it: for a query of many targets."""
+        self.descriptions[pairing] = self.described(pairing)
+
+    def seen_as(self, pairing: Pairing, described: Described) -> Chain:
+        """The same protein, of which a pairing makes something else: see ``profile``."""
+        same = Chain(self.sequence, self.residues)
+        same.descriptions[pairing] = described
+        return same
 
     @cached_property
-    def _described(self) -> dict[Pairing, Described]:
+    def descriptions(self) -> dict[Pairing, Described]:
+        """What pairings made of it."""
         return {}
 
 

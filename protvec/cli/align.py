@@ -74,6 +74,13 @@ def align(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    profiles: Annotated[
+        bool,
+        typer.Option(
+            "--profiles",
+            help="Choose the pairs of residues with the help of each protein's relatives in the database.",
+        ),
+    ] = False,
     format: Annotated[
         Format | None,
         typer.Option(
@@ -127,7 +134,11 @@ def align(
     shown = layout(wanted or list(_DEFAULT), FACTS, FACTS, sides=ALIGNED - BY_VECTOR)
     named = context.get_parameter_source("db")
     alone = model is not None and (named is None or named.name != "COMMANDLINE")
-    queries, targets, how = _embedded(settings, query, target) if alone else _stored(db, settings, query, target)
+    if alone and profiles:
+        raise typer.BadParameter("relatives are of a database: give --db", param_hint="--profiles")
+    queries, targets, how = (
+        _embedded(settings, query, target) if alone else _stored(db, settings, query, target, profiles=profiles)
+    )
     if plot is not None:
         _draw(plot, queries, targets, how)
     done = sink.write(lambda _: _answers(queries, targets, how), shown, search={}, types={}, total=len(queries))
@@ -135,7 +146,7 @@ def align(
         console.note("no residues are alike enough to be aligned" if done.queries == 1 else "some have no alignment")
 
 
-def _stored(db: str, settings: Settings, *texts: str) -> tuple[list[Party], list[Party], Aligning]:
+def _stored(db: str, settings: Settings, *texts: str, profiles: bool) -> tuple[list[Party], list[Party], Aligning]:
     """The proteins of both sides by a database: ids in it, and sequences by its model."""
     from protvec.database import Database
     from protvec.search.aligning import Aligning
@@ -143,6 +154,8 @@ def _stored(db: str, settings: Settings, *texts: str) -> tuple[list[Party], list
     database = Database(open_store(db).pinned(), settings)
     one, two = (_asked(text, name, database) for text, name in zip(texts, "AB", strict=True))
     parties = database.parties([*one, *two])
+    if profiles:
+        parties = database.profiled(parties)
     how = Aligning(scoring=_scoring(database.store.space.model), threads=settings.threads)
     return parties[: len(one)], parties[len(one) :], how
 

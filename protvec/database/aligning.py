@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protvec.align import Chain, Paired, local_alignment, scoring_for
+import numpy as np
+
+from protvec.align import Chain, Paired, local_alignment, profile, scoring_for
 from protvec.database.looking import Looking
+from protvec.database.options import AlignedOptions, checked
+from protvec.errors import QueryError
+from protvec.search.aligned import Asked, chains_of, search_aligned
 from protvec.search.compared import Party, stored_parties
 from protvec.search.query import as_queries
 
@@ -19,6 +25,10 @@ if TYPE_CHECKING:
     from protvec.search import Query
 
 
+# Of a profile: hits with E-values up to this, and so many of them at most.
+RELATED, RELATIVES = 1e-3, 20
+
+
 class Aligning(Looking):
     """The methods of ``Database`` that align."""
 
@@ -29,6 +39,7 @@ class Aligning(Looking):
         *,
         scoring: Scoring | None = None,
         plot: str | Path | None = None,
+        profiles: bool = False,
     ) -> Alignment:
         """The best local alignment of two proteins by their residues.
 
@@ -38,13 +49,15 @@ class Aligning(Looking):
             target: The other.
             scoring: What residues and gaps score; by default what suits the model.
             plot: Draw how alike all residues are, with the alignment, into this .png or .svg file; needs matplotlib.
+            profiles: Choose the pairs by what each protein's relatives in the database say too: see ``profiled``.
 
         Raises:
             QueryError: one is neither an id nor a sequence, the database keeps no residues, or it cannot be drawn.
             ModelError: the weights of the model cannot be had.
         """
         how = scoring or scoring_for(self.store.space.model)
-        one, two = self.parties([query, target])
+        parties = self.parties([query, target])
+        one, two = self.profiled(parties, how) if profiles else parties
         found = local_alignment(one.chain, two.chain, how)
         if plot is not None:
             from protvec.align.plot import check_plot, dot_plot
@@ -86,6 +99,33 @@ class Aligning(Looking):
         others = list(as_queries(each for each in asked if not (isinstance(each, str) and each in ids)))
         embedded = iter(embedded_parties(self.encoder(), others) if others else [])
         return [stored[each] if isinstance(each, str) and each in stored else next(embedded) for each in asked]
+
+    def profiled(self, parties: Iterable[Party], scoring: Scoring | None = None) -> list[Party]:
+        """Proteins with profiles: what pairs of residues are likely is said by their relatives in the database too.
+
+        Relatives are the first 20 hits of an aligned search with E-values up to 0.001. Scores stay as they are.
+
+        Args:
+            parties: As ``parties`` gives them.
+            scoring: As for ``align``.
+
+        Raises:
+            QueryError: the scoring has no learned scores of pairs, or the database keeps no residues.
+        """
+        pairing = (scoring or scoring_for(self.store.space.model)).pairing
+        if pairing is None:
+            raise QueryError(f"no scores of pairs were learned for {self.store.space.model}: no profiles without them")
+        view = self.store.pinned()
+        options: AlignedOptions = {"align": True, "k": RELATIVES, "evalue": RELATED}
+        wanted = checked(view, options, AlignedOptions, threads=self.settings.threads)
+        found = []
+        for party in parties:
+            mean = party.chain.residues.mean(axis=0, dtype=np.float64).astype(np.float32)
+            hits = search_aligned(view, Asked(party.name, mean, party.chain, party.name), wanted)
+            relatives = chains_of(view, hits.to_arrow()["target"].to_pylist())
+            others = [each for each in relatives if each.sequence != party.chain.sequence]
+            found.append(replace(party, chain=profile(party.chain, others, pairing)))
+        return found
 
 
 def embedded_parties(encoder: Encoder, queries: list[Query]) -> list[Party]:

@@ -14,6 +14,8 @@ from _bench_homology import CLASSES, EVALUES, assess, assess_null, share_alike
 from _bench_homology_alignments import accuracy, cases, read_references, smith_waterman
 from _bench_homology_planted import TOP, plant, share_found
 
+from protvec.align import scoring_for
+
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -159,7 +161,7 @@ def run_alignments(bench: Bench) -> list[dict[str, Any]]:
         {"method": "Smith-Waterman, BLOSUM62", **accuracy(classical, true), "seconds": seconds},
         {"method": bench.label("align"), **accuracy(ours, true), "seconds": our_seconds},
     ]
-    if bench.options.profiles:
+    if not bench.options.no_profiles and scoring_for(database.store.space.model).pairing is not None:
         ours, our_seconds = modes.align_profiles(bench.own(), pairs)
         figures.append({"method": "protvec align --profiles", **accuracy(ours, true), "seconds": our_seconds})
     print(f"\npairs of residues in {len(wanted):,} alignments of {path.name}: means over alignments")

@@ -154,14 +154,32 @@ def open_database(db: str, model: str = "hash", pause: float = 0.0) -> Database:
     return protvec.Database(store, encoder=Hashing(pause))
 
 
-def work(task: Task) -> list[dict[str, Any]]:
-    """Do a task; the reports of its ingests."""
-    from protvec.errors import ProteinNotFoundError
+@contextlib.contextmanager
+def _in_small_steps(rows: int) -> Iterator[None]:
+    """Commits and indexes of so many rows, while it lasts."""
     from protvec.ingest import commits
     from protvec.store.index import indexing
 
-    commits.COMMIT_ROWS = task.rows
-    indexing.SCALAR_ROWS = indexing._BEHIND_ROWS = task.rows  # noqa: SLF001
+    places = [(commits, "COMMIT_ROWS"), (indexing, "SCALAR_ROWS"), (indexing, "_BEHIND_ROWS")]
+    before = [getattr(*place) for place in places]
+    for place in places:
+        setattr(*place, rows)
+    try:
+        yield
+    finally:
+        for place, value in zip(places, before, strict=True):
+            setattr(*place, value)
+
+
+def work(task: Task) -> list[dict[str, Any]]:
+    """Do a task; the reports of its ingests."""
+    with _in_small_steps(task.rows):
+        return _work(task)
+
+
+def _work(task: Task) -> list[dict[str, Any]]:
+    from protvec.errors import ProteinNotFoundError
+
     reports = []
     database = open_database(task.db, task.model, task.pause)
     for name, *arguments in task.steps:

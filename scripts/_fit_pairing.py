@@ -96,7 +96,6 @@ class Fit:
     def begin(cls, dimension: int, seed: int) -> Fit:
         """A network at random."""
         torch.manual_seed(seed)
-        torch.set_flush_denormal(True)
         network = Network(dimension)
         optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=DECAY)
         return cls(network, optimizer, {name: value.clone() for name, value in network.state_dict().items()})

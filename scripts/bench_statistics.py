@@ -18,6 +18,7 @@ import math
 import re
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,12 @@ def of_turned(
     return found
 
 
+def _strict(folder: Path, threads: int) -> list[str]:
+    command = list(PEERS["blastp"].search(folder, threads))
+    command[command.index("-evalue") + 1] = f"{RELATED:g}"
+    return command
+
+
 def families(queries: list[Any], records: list[Any], threads: int | None) -> Family | None:
     """What BLASTP finds of each protein; None where it is not installed."""
 
@@ -106,7 +113,8 @@ def families(queries: list[Any], records: list[Any], threads: int | None) -> Fam
 
     with tempfile.TemporaryDirectory() as folder:
         try:
-            hits, _ = search(PEERS["blastp"], domains(queries), domains(records), Path(folder), threads or 1)
+            blastp = replace(PEERS["blastp"], search=_strict)  # asked for everything, it takes an hour
+            hits, _ = search(blastp, domains(queries), domains(records), Path(folder), threads or 1)
         except PeerError as error:
             print(f"other families are not told from own ones: {error}", file=sys.stderr)
             return None

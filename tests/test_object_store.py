@@ -69,8 +69,7 @@ def test_an_index_in_parts(url, options, monkeypatch):
     store.index("ivf_flat", workers=Here())
     (index,) = [each for each in store.index("ivf_sq", workers=Here()) if each.column == "vector"]
     assert (index.kind, index.indexed, index.pending) == ("ivf_sq", 300, 0)
-    described = [part for each in store.handles()[0].describe_indices() for part in each.segments]
-    assert len({part.uuid: part for part in described}) == 2, [(part.uuid, part.fragment_ids) for part in described]
+    assert len([part for each in store.handles()[0].describe_indices() for part in each.segments]) == 2
     found = protvec.open(url, search_memory=0, storage_options=options).search_vector(matrix(1, 5)[0], k=5)
     assert not found.index.exact
     assert found.ids == protvec.Database(store).search_vector(matrix(1, 5)[0], k=5).ids

@@ -76,6 +76,7 @@ def test_many_are_the_same_as_one_by_one(filled):
     queries = vectors[:150]
     tables = list(store.search_many(queries, k=7, where="id > 'P0050'"))
     assert len(tables) == 150
+    assert tables[0].schema == store.search(queries[0], k=7, where="id > 'P0050'").schema
     for query, table in zip(queries, tables, strict=True):
         assert table.equals(store.search(query, k=7, where="id > 'P0050'"))
     assert list(store.search_many([])) == []

@@ -102,14 +102,22 @@ def residues_many(ids: Sequence[str]) -> Call[dict[str, NDArray[np.float32]]]:
     return Call("POST", "/residues", _arrays, {"ids": list(dict.fromkeys(ids))}, ARROW)
 
 
-def align(query: str | Query | Record, target: str | Query | Record) -> Call[Alignment]:
+def align(query: str | Query | Record, target: str | Query | Record, *, profiles: bool = False) -> Call[Alignment]:
     """The best local alignment of two proteins, ids of the database or sequences: see ``Database.align``."""
-    return Call("POST", "/align", lambda body: _paired(body).alignment, _pair(query, target))
+    asked = _pair(query, target) | _profiles(profiles)
+    return Call("POST", "/align", lambda body: _paired(body).alignment, asked)
 
 
-def compare(query: str | Query | Record, target: str | Query | Record, *, dots: int | None = None) -> Call[Paired]:
+def compare(
+    query: str | Query | Record, target: str | Query | Record, *, dots: int | None = None, profiles: bool = False
+) -> Call[Paired]:
     """As ``align``, with what a picture of it needs: see ``Database.compare``."""
-    return Call("POST", "/align", _paired, _pair(query, target) | ({} if dots is None else {"dots": dots}))
+    asked = _pair(query, target) | ({} if dots is None else {"dots": dots}) | _profiles(profiles)
+    return Call("POST", "/align", _paired, asked)
+
+
+def _profiles(wanted: bool) -> dict[str, Any]:
+    return {"profiles": True} if wanted else {}
 
 
 def map(*, color: str | None = None) -> Call[Chart]:  # noqa: A001  # as Database calls it

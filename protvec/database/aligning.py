@@ -56,8 +56,7 @@ class Aligning(Looking):
             ModelError: the weights of the model cannot be had.
         """
         how = scoring or scoring_for(self.store.space.model)
-        parties = self.parties([query, target])
-        one, two = self.profiled(parties, how) if profiles else parties
+        one, two = self._both(query, target, how, profiles=profiles)
         found = local_alignment(one.chain, two.chain, how)
         if plot is not None:
             from protvec.align.plot import check_plot, dot_plot
@@ -74,6 +73,7 @@ class Aligning(Looking):
         *,
         scoring: Scoring | None = None,
         dots: int | None = None,
+        profiles: bool = False,
     ) -> Paired:
         """As ``align``, with what a picture of it needs: names, lengths, and how alike all residues are.
 
@@ -82,14 +82,21 @@ class Aligning(Looking):
             target: As for ``align``.
             scoring: As for ``align``.
             dots: Rows and columns of the picture at most; None for no picture.
+            profiles: As for ``align``.
 
         Raises:
             QueryError: As ``align``; or there are to be no dots.
             ModelError: As ``align``.
         """
         how = scoring or scoring_for(self.store.space.model)
-        one, two = self.parties([query, target])
+        one, two = self._both(query, target, how, profiles=profiles)
         return Paired.of(one.chain, two.chain, how, names=(one.name, two.name), dots=dots)
+
+    def _both(
+        self, query: str | Query | Record, target: str | Query | Record, how: Scoring, *, profiles: bool
+    ) -> list[Party]:
+        parties = self.parties([query, target])
+        return self.profiled(parties, how) if profiles else parties
 
     def parties(self, proteins: Iterable[str | Query | Record]) -> list[Party]:
         """Proteins with their residues, in their order: ids of the database are read, all else is embedded."""

@@ -167,6 +167,9 @@ class AlignRequest(Strict):
     dots: int | None = Field(
         None, ge=1, le=1200, description="Also how alike all residues are: rows and columns of that picture at most."
     )
+    profiles: bool = Field(
+        False, description="Choose the pairs by what the relatives of both in the database say too: a second or two."
+    )
 
 
 class DotPlot(BaseModel):

@@ -106,6 +106,13 @@ def by_id(table: pa.Table, counts: NDArray[np.int64]) -> pa.Table:
     return table.take(pa_array(np.lexsort((ranks, -score, query))))
 
 
+def unnoted(table: pa.Table) -> pa.Table:
+    """The columns without what a scan says of them besides, and rows in memory do not: an answer has one schema."""
+    import pyarrow as pa
+
+    return pa.table(table.columns, names=table.column_names)
+
+
 def pa_array(values: NDArray[np.generic]) -> pa.Array:
     """As Arrow."""
     import pyarrow as pa

@@ -9,7 +9,7 @@ import numpy as np
 
 from protvec.errors import QueryError
 from protvec.store.answer import Found, FoundSegments, IndexUse, exactly
-from protvec.store.answering import Asked, by_id, found_in, pa_array, scanned, taken, with_lacking
+from protvec.store.answering import Asked, by_id, found_in, pa_array, scanned, taken, unnoted, with_lacking
 from protvec.store.exact import query_matrix
 from protvec.store.filters import check_columns, check_k
 from protvec.store.index.record import usable
@@ -304,7 +304,8 @@ class Searching(ProteinReader):
             check_columns(handle, names)
         asked = Asked(handle, compared, queries, k, where, names)
         found = self._answer(asked, record)
-        return found._replace(how=dataclasses.replace(found.how, scoring=compared.scoring.name))
+        how = dataclasses.replace(found.how, scoring=compared.scoring.name)
+        return found._replace(table=unnoted(found.table), how=how)
 
     def _answer(self, asked: Asked, record: Record | None) -> Found:
         handle, compared = asked.handle, asked.compared

@@ -33,7 +33,7 @@ async def align(request: AlignRequest, served: TheDatabase, asking: WhoAsks) -> 
         await _check(each, served)
 
     def work(database: Database) -> Paired:
-        return database.compare(request.query, request.target, dots=request.dots)
+        return database.compare(request.query, request.target, dots=request.dots, profiles=request.profiles)
 
     return Response(answers.dumps(_plain(await served.in_turn(asking, work))), media_type=answers.JSON)
 

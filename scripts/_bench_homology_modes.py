@@ -16,6 +16,8 @@ from protvec.search import CANDIDATES, Query
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from protvec.align import Chain, Scoring
 # As deep as hits are looked at: far beyond the first false one, and beyond E = 10.
 DEPTH = 2_000
 RAW, MEAN = "raw", "mean"  # one vector for each protein
@@ -92,6 +94,13 @@ def as_domains(pairs: Sequence[tuple[str, str]]) -> list[Domain]:
     return [Domain(f"s{number}", ("pair",), sequence) for number, sequence in enumerate(unique)]
 
 
+def aligned(query: Chain, target: Chain, scoring: Scoring) -> set[tuple[int, int]]:
+    """The residues that protvec puts together: places in both, from 0."""
+    from protvec.align import local_alignment
+
+    return {(int(row), int(column)) for row, column in local_alignment(query, target, scoring).pairs()}
+
+
 def align(database: protvec.Database, pairs: Sequence[tuple[str, str]]) -> tuple[list[set[tuple[int, int]]], float]:
     """The residues that protvec puts together, of stored arrays, and the seconds that the alignments took.
 
@@ -99,28 +108,26 @@ def align(database: protvec.Database, pairs: Sequence[tuple[str, str]]) -> tuple
         database: Of ``as_domains(pairs)``.
         pairs: The sequences to align.
     """
-    from protvec.align import Chain, local_alignment, scoring_for
+    from protvec.align import Chain, scoring_for
 
     ids = {domain.sequence: domain.id for domain in as_domains(pairs)}
     arrays = database.residues_many(list(ids.values()))
     chains = {sequence: Chain(sequence, arrays[id]) for sequence, id in ids.items()}
     scoring = scoring_for(database.store.space.model)
     start = time.perf_counter()
-    found = [local_alignment(chains[query], chains[target], scoring).pairs() for query, target in pairs]
-    seconds = time.perf_counter() - start
-    return [{(int(row), int(column)) for row, column in each} for each in found], seconds
+    found = [aligned(chains[query], chains[target], scoring) for query, target in pairs]
+    return found, time.perf_counter() - start
 
 
 def align_profiles(
     database: protvec.Database, pairs: Sequence[tuple[str, str]]
 ) -> tuple[list[set[tuple[int, int]]], float]:
     """As ``align``, by profiles of the relatives in a database, with the seconds that finding these took."""
-    from protvec.align import local_alignment, scoring_for
+    from protvec.align import scoring_for
 
     scoring = scoring_for(database.store.space.model)
     start = time.perf_counter()
     parties = database.profiled(database.parties(Query(each.id, each.sequence) for each in as_domains(pairs)))
     chains = {party.chain.sequence: party.chain for party in parties}
-    found = [local_alignment(chains[query], chains[target], scoring).pairs() for query, target in pairs]
-    seconds = time.perf_counter() - start
-    return [{(int(row), int(column)) for row, column in each} for each in found], seconds
+    found = [aligned(chains[query], chains[target], scoring) for query, target in pairs]
+    return found, time.perf_counter() - start

@@ -34,7 +34,7 @@ from _bench_homology_alignments import accuracy, read_references, smith_waterman
 from _fit_pairing import Example, Fit, shares, usable
 from bench_engine import positive, print_provenance
 
-from protvec.align import Chain, Pairing, local_alignment, scoring_for
+from protvec.align import Chain, Pairing, scoring_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,8 +157,8 @@ def measure(
     learned = replace(plain, temperature=plain.temperature or 1.0, pairing=Pairing.read(options.out))
     ways = {
         "Smith-Waterman, BLOSUM62": lambda a, b: smith_waterman(a.sequence, b.sequence),
-        "without learned scores": lambda a, b: set(map(tuple, local_alignment(a, b, plain).pairs().tolist())),
-        "with": lambda a, b: set(map(tuple, local_alignment(a, b, learned).pairs().tolist())),
+        "without learned scores": lambda a, b: modes.aligned(a, b, plain),
+        "with": lambda a, b: modes.aligned(a, b, learned),
     }
     true = [frozenset(map(tuple, each.pairs.tolist())) for each in wanted]
     figures = [

@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         folds = np.array([".".join(domains[name].fold) for name in table["id"].to_pylist()])
     scores = Scores(table, options.sample, options.seed)
-    for name, prior, z in scores.standard():
+    for name, prior, fitted, z in scores.standard():
         z[folds[:, None] == folds] = np.nan
-        result[name] = {"prior": _values(scores.fitted), "tails": _weights(fit_tails(prior.law, z, TAILS))}
+        result[name] = {"prior": _values(fitted), "tails": _weights(fit_tails(prior.law, z, TAILS))}
         print(f"{name}: {_line(result[name]['prior'])}")
         print(f"{name}: {', '.join(f'{1000 * weight:.0f}' for weight in result[name]['tails'])}", flush=True)
     if options.json:
@@ -97,18 +97,17 @@ class Scores:
         self._rule = rule_of(table.schema)
         self._vectors = matrix_of(table["vector"])
         self._lengths = table["length"].to_numpy()
-        self.fitted: Prior  # to the scores that were asked for last
         self._sample = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:sample])
 
-    def standard(self) -> Iterator[tuple[str, Prior, Floats]]:
-        """What it is of, the prior, and the scores: ndarray, shape=(N, N), dtype=float32."""
+    def standard(self) -> Iterator[tuple[str, Prior, Prior, Floats]]:
+        """What it is of, the prior, the prior fitted anew, and the scores: ndarray, shape=(N, N), dtype=float32."""
         dimension = self._vectors.shape[1]
         prior = cosine_prior("whitened", dimension)
         space = _whitened(self._vectors)
-        yield "whole proteins", prior, self._units(space @ space.T, self._lengths, prior)
+        yield "whole proteins", prior, *self._units(space @ space.T, self._lengths, prior)
         if self._rule is not None:
             prior = segment_prior("whitened", dimension)
-            yield "segments", prior, self._units(self._of_segments(), self._rule.within(self._lengths), prior)
+            yield "segments", prior, *self._units(self._of_segments(), self._rule.within(self._lengths), prior)
 
     def _of_segments(self) -> Floats:
         """One segment of each domain that is compared with one of each other, in turn, as a search samples them."""
@@ -124,11 +123,11 @@ class Scores:
             cosines[row] = np.einsum("ij,ij->i", own[turn % len(own)], others)
         return cosines
 
-    def _units(self, cosines: Floats, lengths: NDArray[np.int64], prior: Prior) -> Floats:
+    def _units(self, cosines: Floats, lengths: NDArray[np.int64], prior: Prior) -> tuple[Prior, Floats]:
         scores = fisher(cosines)
         np.fill_diagonal(scores, np.nan)
         queries = np.arange(0, len(scores), max(1, len(scores) // _QUERIES))
-        self.fitted = fit_prior(
+        fitted = fit_prior(
             scores[np.ix_(queries, self._sample)],
             lengths[self._sample],
             query_lengths=[200] * len(queries),
@@ -138,7 +137,7 @@ class Scores:
         found = np.empty_like(cosines)
         for row, (null, values) in enumerate(zip(nulls, scores, strict=True)):
             found[row] = null.law.careful(null.standard(values, lengths), null.known)
-        return found
+        return fitted, found
 
 
 def _whitened(vectors: Floats) -> Floats:

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from protvec.align import Chain, Paired, local_alignment, profile, scoring_for
 from protvec.database.looking import Looking
 from protvec.database.options import AlignedOptions, checked
+from protvec.engine.base import pool
 from protvec.errors import QueryError
 from protvec.search.aligned import Asked, chains_of, search_aligned
 from protvec.search.compared import Party, stored_parties
@@ -127,8 +126,8 @@ class Aligning(Looking):
         wanted = checked(view, options, AlignedOptions, threads=self.settings.threads)
         found = []
         for party in parties:
-            mean = party.chain.residues.mean(axis=0, dtype=np.float64).astype(np.float32)
-            hits = search_aligned(view, Asked(party.name, mean, party.chain, party.name), wanted)
+            asked = Asked(party.name, pool(party.chain.residues), party.chain, party.name)
+            hits = search_aligned(view, asked, wanted)
             relatives = chains_of(view, hits.to_arrow()["target"].to_pylist())
             others = [each for each in relatives if each.sequence != party.chain.sequence]
             found.append(replace(party, chain=profile(party.chain, others, pairing)))

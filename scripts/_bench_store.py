@@ -7,18 +7,16 @@ import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 from _bench import Spread, forget_peak_memory, peak_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from protvec.database import Database
-    from protvec.engine.base import Encoder
     from protvec.fasta import Record
     from protvec.store import Store, Stored
 
@@ -257,8 +255,8 @@ def _bytes(db: Database) -> dict[str, dict[str, int]]:
 def overhead(records: Sequence[Record], *, rounds: int) -> dict[str, Any]:
     """Seconds, of the clock and of processors, of embedding alone and of an ingest of the same, in turn.
 
-    A record whose sequence occurs again is embedded once in both. ``within`` is of the ingest by itself: the
-    seconds that it spends beside embedding, which a machine that is now faster and now slower says as well.
+    A record whose sequence occurs again is embedded once in both. Commits are made beside the embedding of what comes
+    next, so an ingest has no time of its own that could be taken without the other.
     """
     once = list({record.sequence: record for record in records}.values())
     _ingest(records[:5])  # warms up both
@@ -267,7 +265,6 @@ def overhead(records: Sequence[Record], *, rounds: int) -> dict[str, Any]:
         clock: vars(Spread.of(turn["ingest"][clock] / turn["alone"][clock] - 1 for turn in turns))
         for clock in ("wall", "cpu")
     }
-    over["within"] = vars(Spread.of(turn["ingest"]["wall"] / turn["ingest"]["embedding"] - 1 for turn in turns))
     return {"rounds": turns, "overhead": over, "residues": sum(len(record.sequence) for record in once)}
 
 
@@ -305,50 +302,14 @@ _LOADED: list[Any] = []
 def _ingest(records: Sequence[Record]) -> dict[str, float]:
     """Seconds of an ingest into a new database, from its file, the model being loaded already."""
     from protvec.database import Database
-    from protvec.engine import base
     from protvec.models import find
     from protvec.store import Store
 
-    timed = _Timed(_near())
-    with tempfile.TemporaryDirectory() as scratch, mock.patch.object(base, "pool", timed.pool):
-        database = Database(Store.create(Path(scratch) / "db", find("near").space), encoder=timed)
+    with tempfile.TemporaryDirectory() as scratch:
+        database = Database(Store.create(Path(scratch) / "db", find("near").space), encoder=_near())
         fasta = Path(scratch) / "in.fa"
         fasta.write_text("".join(f">{record.id}\n{record.sequence}\n" for record in records))
-        return _clocks(lambda: database.ingest(fasta)) | {"embedding": timed.seconds}
-
-
-class _Timed:
-    """An encoder that notes how long it and the means take; while it waits for a sequence, others are at work."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        from protvec.engine import base
-
-        self.dimension, self.precision, self.engine = encoder.dimension, encoder.precision, encoder.engine
-        self.seconds = 0.0
-        self._encoder, self._pool = encoder, base.pool
-
-    def encode(self, sequences: Iterable[str]) -> Iterator[Matrix]:
-        """See ``Encoder.encode``."""
-        made = self._encoder.encode(self._next_of(sequences, -1))
-        return self._next_of(made, 1)
-
-    def _next_of(self, items: Iterable[Any], sign: int) -> Iterator[Any]:
-        """The items; the time that each takes is added, or taken off."""
-        end, rest = object(), iter(items)
-        while True:
-            start = time.perf_counter()
-            item = next(rest, end)
-            self.seconds += sign * (time.perf_counter() - start)
-            if item is end:
-                return
-            yield item
-
-    def pool(self, residues: Matrix) -> Matrix:
-        """See ``protvec.engine.base.pool``."""
-        start = time.perf_counter()
-        mean = self._pool(residues)
-        self.seconds += time.perf_counter() - start
-        return mean
+        return _clocks(lambda: database.ingest(fasta))
 
 
 # --- Memory: each in a process of its own ---------------------------------------------------------------------

@@ -177,7 +177,7 @@ def run_overhead(records: Sequence[Record], sizes: dict[str, int], options: argp
     """Embedding alone and with everything else, in turn."""
     found = overhead(draw(records, residues=sizes["overhead_residues"]), rounds=options.rounds)
     print(f"{found['residues']:,} residues, an ingest beside embedding them alone", flush=True)
-    words = {"wall": "time", "cpu": "CPU", "within": "time, of the ingest alone: what is not embedding"}
+    words = {"wall": "time", "cpu": "CPU"}
     for clock, spread in found["overhead"].items():
         print(f"{words[clock]}: {spread['median']:+.1%} ({spread['low']:+.1%} to {spread['high']:+.1%})", flush=True)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import itertools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -311,6 +312,62 @@ def test_what_was_embedded_before_a_failure_is_kept(db: Database, tmp_path: Path
     assert sorted(db.get_many([f"p{i}" for i in range(4)])[0].id) == ["0", "p"]
     assert len(db) == 4
     assert counts(db.ingest(file)) == {"requested": 10, "added": 6, "unchanged": 4}
+
+
+class Follows:
+    """An encoder that says when it has begun a sequence."""
+
+    def __init__(self, real: Any, begun: dict[int, threading.Event]) -> None:
+        self.real, self.begun = real, begun
+        self.dimension, self.precision, self.engine = real.dimension, real.precision, real.engine
+
+    def encode(self, sequences: Any) -> Iterator[Any]:
+        for number, sequence in enumerate(sequences):
+            self.begun[number].set()
+            yield from self.real.encode([sequence])
+
+
+def test_a_commit_is_made_while_the_next_is_embedded(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "COMMIT_ROWS", 2)
+    begun, write, seen = {number: threading.Event() for number in range(6)}, db.store.write, []
+
+    def after_the_next(*arguments: Any, **options: Any) -> set[str]:
+        last = 2 * len(seen) + 2 == 6  # nothing comes after it
+        seen.append(last or begun[2 * len(seen) + 2].wait(60))
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(db.store, "write", after_the_next)
+    file = write_fasta(tmp_path / "six.fa", [(f"p{i}", random_sequence(30, seed=i)) for i in range(6)])
+    with ingest.open_sources([file]) as sources:
+        plan = ingest.make_plan(sources, db.store, ingest.Options())
+        report = ingest.run(plan, db.store, Follows(db.encoder(), begun))
+    assert seen == [True, True, True]
+    assert (counts(report), len(db)) == ({"requested": 6, "added": 6}, 6)
+
+
+def test_a_commit_that_fails_ends_the_run_and_what_was_committed_stays(
+    db: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "COMMIT_ROWS", 2)
+    write, calls = db.store.write, []
+
+    def full_at_last(*arguments: Any, **options: Any) -> set[str]:
+        calls.append(1)
+        if len(calls) > 1:
+            raise DatabaseError("the disk is full")
+        return write(*arguments, **options)
+
+    monkeypatch.setattr(db.store, "write", full_at_last)
+    # The last two need what the commit that fails would have brought.
+    names = [(f"p{i}", random_sequence(30, seed=i % 4)) for i in range(6)]
+    file = write_fasta(tmp_path / "six.fa", names)
+    with pytest.raises(DatabaseError, match="the disk is full"):
+        db.ingest(file)
+    assert (len(calls), len(db)) == (2, 2)
+    monkeypatch.undo()
+    assert counts(db.ingest(file)) == {"requested": 6, "added": 2, "reused": 2, "unchanged": 2}
 
 
 def test_a_run_without_an_encoder_refuses_what_became_new(db: Database, fasta: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import random
+import subprocess
 import sys
 import threading
 import time
@@ -29,7 +30,7 @@ from protvec.errors import (
     QueryError,
 )
 from protvec.ingest.course import Course
-from protvec.store import Claims, Store, deleting, protein_table, writing
+from protvec.store import Claims, Store, deleting, digest, protein_table, writing
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -106,8 +107,6 @@ def test_a_claim_is_for_one_process_and_ends_with_it(tmp_path: Path) -> None:
         "import sys; from protvec.store import Claims; from protvec.store.location import locate;"
         "claims = Claims(locate(sys.argv[1])); print([claims.take(d) for d in sys.argv[2:]], flush=True); input()"
     )
-    import subprocess
-
     line = [sys.executable, "-c", holder, store.path, *digests]
     with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -117,6 +116,22 @@ def test_a_claim_is_for_one_process_and_ends_with_it(tmp_path: Path) -> None:
     assert mine.take(digests[1])
     mine.close()
     assert mine.take(digests[2]), "where there is nothing to lock, all may be claimed"
+
+
+def test_as_many_claims_as_a_run_has_lie_in_all_files_and_end_one_by_one(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "db", data.space())
+    mine, digests = Claims(store.location), [digest(f"M{number}") for number in range(200)]
+    assert all(mine.take(each) for each in digests)
+    mine.give_back(digests[::2])
+    code = (
+        "import sys; from protvec.store import Claims; from protvec.store.location import locate;"
+        "claims = Claims(locate(sys.argv[1])); print(*[claims.take(d) for d in sys.argv[2:]])"
+    )
+    line = [sys.executable, "-c", code, store.path, *digests]
+    taken = subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()
+    assert taken == ["True", "False"] * 100
+    names = {path.name for path in Path(store.path).iterdir() if path.name.startswith(".claims")}
+    assert len(names) == 16
 
 
 def test_what_another_process_has_given_back_is_looked_up_before_it_is_claimed(tmp_path: Path) -> None:

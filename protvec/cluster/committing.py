@@ -246,17 +246,16 @@ class _Committer:
         def committed() -> None:
             note_commit(store, report, entry, self._observer)
 
-        commits = ShardCommits(store, options, report, entry, output, committed)
-        source = self._shards.source(number)
-        for job in jobs([source], store, options, report, batch_size=LOOK_UP):
-            commits.put(job, None)
-            self._observer.advanced(1, job.row["length"] if job.embed else 0)
-            if commits.due:
-                commits.write()
-                if self._observer.should_stop():
-                    report.interrupted = True
-                    return
-        commits.write()
+        with closing(ShardCommits(store, options, report, entry, output, committed)) as commits:
+            for job in jobs([self._shards.source(number)], store, options, report, batch_size=LOOK_UP):
+                commits.put(job, None)
+                self._observer.advanced(1, job.row["length"] if job.embed else 0)
+                if commits.due:
+                    commits.write()
+                    if self._observer.should_stop():
+                        report.interrupted = True
+                        return
+            commits.write()
         report.committed.append(number)
         entry.options["committed"] = [*entry.options["committed"], number]
         store.ledger.progress(entry, now=True)

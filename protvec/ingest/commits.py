@@ -1,9 +1,10 @@
-"""Rows and arrays on their way into the database: gathered, written, counted."""
+"""Rows and arrays on their way into the database: gathered, written beside what goes on, counted."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,10 +12,12 @@ import numpy as np
 
 from protvec.errors import DatabaseError
 from protvec.ingest.records import replaces
+from protvec.ingest.report import Tally
 from protvec.store import protein_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
 
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -65,8 +68,29 @@ class Chunk:
         return self.bytes >= most_bytes or len(self.jobs) >= most_rows or waited >= self.seconds
 
 
+@dataclass
+class _Written:
+    """What became of a chunk.
+
+    Attributes:
+        chunk: It.
+        jobs: Those whose rows are in the database by this.
+        others: Counts of the rest: proteins that another process had stored meanwhile.
+        in_vain: Whether another process had stored some of the sequences that were embedded.
+    """
+
+    chunk: Chunk
+    jobs: list[Job]
+    others: Tally
+    in_vain: bool
+
+
 class Commits:
-    """The commits of one run, residues before proteins; what is in one is counted once it is in."""
+    """The commits of one run, residues before proteins; what is in one is counted once it is in.
+
+    A commit is made by a thread of its own while the next is gathered: so two of them are in memory at most. Counts,
+    claims and what the caller is told of are the business of the caller's thread.
+    """
 
     def __init__(
         self,
@@ -81,6 +105,9 @@ class Commits:
         self._entry, self._claims, self._committed = entry, claims, committed
         self._chunk = self.new_chunk(FIRST_SECONDS)
         self._claimed: deque[tuple[float, list[str]]] = deque()  # when committed, digests
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="protvec-commit")
+        self._writing: Future[_Written] | None = None
+        self._upkeep: Future[None] | None = None
 
     @property
     def due(self) -> bool:
@@ -101,42 +128,93 @@ class Commits:
                 self._chunk.segments[job.digest] = segments
 
     def write(self) -> bool:
-        """Commit what there is.
+        """Commit what there is, and wait for it.
+
+        Returns:
+            As ``collect``.
+        """
+        before = self.begin()
+        return self.collect(wait=True) or before
+
+    def begin(self) -> bool:
+        """Begin to commit what there is, once what was begun before is in.
+
+        Returns:
+            As ``collect``, of what was begun before.
+        """
+        in_vain = self.collect(wait=True)
+        chunk, self._chunk = self._chunk, self.new_chunk(min(2 * self._chunk.seconds, COMMIT_SECONDS))
+        if chunk.jobs:
+            self._writing = self._worker.submit(self._write, chunk)
+        return in_vain
+
+    def collect(self, *, wait: bool = False) -> bool:
+        """Count what was begun, if it is in by now, and have the database mend itself after it.
+
+        Args:
+            wait: Until it is in.
 
         Returns:
             Whether another process had stored some of its sequences since they were looked up.
+
+        Raises:
+            DatabaseError: It failed. What was gathered meanwhile is not tried: some of it may need what failed.
         """
-        chunk = self._chunk  # replaced first: a commit that fails is not tried again on the way out
-        self._chunk = self.new_chunk(min(2 * chunk.seconds, COMMIT_SECONDS))
-        if not chunk.jobs:
+        if self._upkeep is not None and (wait or self._upkeep.done()):
+            self._upkeep.result()
+            self._upkeep = None
+        if self._writing is None or not (wait or self._writing.done()):
             return False
-        embedded = [job.digest for job in chunk.jobs if job.embed]
+        try:
+            written = self._writing.result()
+        except Exception:
+            self._writing, self._chunk = None, self.new_chunk(COMMIT_SECONDS)
+            raise
+        self._writing = None
+        self._count(written)
+        self._give_back([job.digest for job in written.chunk.jobs if job.embed])
+        self._committed()
+        self._upkeep = self._worker.submit(self._store.maintain)
+        return written.in_vain
+
+    def close(self) -> None:
+        """Wait for what is under way, and have no thread any more.
+
+        Raises:
+            DatabaseError: It failed.
+        """
+        try:
+            self.collect(wait=True)
+            self.collect(wait=True)  # the upkeep that the first has begun
+        finally:
+            self._worker.shutdown()
+
+    def _write(self, chunk: Chunk) -> _Written:
+        """Commit a chunk. In the thread for that."""
         self._store.refresh()
-        in_vain = bool(self._store.vectors(embedded))
-        left = self._left(chunk.jobs)
+        in_vain = bool(self._store.vectors([job.digest for job in chunk.jobs if job.embed]))
+        others = Tally()
+        left = self._left(chunk.jobs, others)
         if left:
             rows, arrays = self.rows(chunk, left), self.residues(chunk, left)
             alone = self._store.write(
                 rows, arrays, replace=self._options.update, run=self._entry, segments=chunk.segments
             )
             # Others were a moment earlier; a protein that they have deleted again by now was there, too.
-            gone = self._left([job for job in left if job.record.id in alone])
-            self._report.unchanged += len(gone)
+            gone = self._left([job for job in left if job.record.id in alone], others)
+            others.unchanged += len(gone)
             left = [job for job in left if job.record.id not in alone]
-        self._count(chunk.jobs, left)
-        self._give_back(embedded)
-        self._committed()
-        return in_vain
+        return _Written(chunk, left, others, in_vain)
 
-    def _left(self, jobs: list[Job]) -> list[Job]:
-        """The jobs but for those whose protein another process has stored meanwhile; these are counted here."""
+    def _left(self, jobs: list[Job], others: Tally) -> list[Job]:
+        """The jobs but for those whose protein another process has stored meanwhile; these are counted there."""
         known = self._store.known([job.record.id for job in jobs])
         left = []
         for job in jobs:
             before = known.get(job.record.id)
             if job.fate == "updated" or before is None:
                 left.append(job)
-            elif replaces(job.record, job.row, before, self._options.update, self._report):
+            elif replaces(job.record, job.row, before, self._options.update, others):
                 job.fate = "updated"
                 left.append(job)
         return left
@@ -156,10 +234,13 @@ class Commits:
         needed = {job.digest for job in jobs}
         return ((key, array) for key, array in chunk.residues.items() if key in needed)
 
-    def _count(self, jobs: list[Job], written: list[Job]) -> None:
-        for job in written:
+    def _count(self, written: _Written) -> None:
+        self._report.unchanged += written.others.unchanged
+        self._report.stale += written.others.stale
+        self._report.skipped += written.others.skipped
+        for job in written.jobs:
             self._report.count(job.fate)
-        for job in jobs:
+        for job in written.chunk.jobs:
             if job.embed:
                 self._report.embedded += 1
                 self._report.embedded_residues += job.row["length"]

@@ -55,11 +55,10 @@ def recorded(
 
 
 def note_commit(store: Store, report: Report, entry: LogEntry, observer: Observer) -> None:
-    """Let the ledger and the observer know of a commit, and the database mend itself after it."""
+    """Let the ledger and the observer know of a commit."""
     note_counts(report, entry)
     store.ledger.progress(entry)
     observer.committed(report)
-    store.maintain()
 
 
 def note_counts(report: Tally, entry: LogEntry) -> None:

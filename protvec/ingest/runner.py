@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from protvec.engine.base import embed
@@ -81,7 +82,7 @@ def _run(
     claims = Claims(store.location)
     commits = Commits(store, plan.options, report, entry, claims, lambda: note_commit(store, report, entry, observer))
     moved = time.monotonic()
-    try:
+    with closing(claims), closing(commits):
         while course.goes_on and not report.interrupted:
             before = report.settled
             _go_through(plan, store, encoder, observer, report, course, claims, commits)
@@ -92,8 +93,6 @@ def _run(
                 report.interrupted = observer.should_stop()
             if time.monotonic() - moved > PATIENCE_SECONDS:
                 claims.close()  # whoever has them may be stopped for good: do it all the same
-    finally:
-        claims.close()
     store.sweep()
 
 
@@ -116,7 +115,7 @@ def _go_through(
             if observer.should_stop():
                 report.interrupted = True
                 return
-            if commits.due and commits.write():
+            if commits.collect() or (commits.due and commits.begin()):
                 course.jump()
     finally:
         commits.write()  # also when the engine or a file failed half-way: what is embedded is not thrown away

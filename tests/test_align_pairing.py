@@ -144,9 +144,14 @@ def test_a_profile_is_the_mean_over_what_is_aligned() -> None:
     described = found.described(pairing)
     total = 1 + likely.sum(axis=1)
     np.testing.assert_allclose(
-        described.vectors, (own.vectors + likely @ theirs.vectors) / total[:, None], rtol=1e-4, atol=1e-6
+        described.vectors, (own.vectors + likely @ theirs.vectors) / total[:, None] * 1.6**0.5, rtol=1e-4, atol=1e-6
     )
-    np.testing.assert_allclose(described.levels, (own.levels + likely @ theirs.levels) / total, rtol=1e-4, atol=1e-6)
+    levels = (own.levels + likely @ theirs.levels) / total - 0.3
+    np.testing.assert_allclose(described.levels, levels, rtol=1e-4, atol=1e-6)
+    many = profile(query, [relative, target] * 3, pairing, threads=2).described(pairing)
+    np.testing.assert_array_equal(
+        many.vectors, profile(query, [relative, target] * 3, pairing, threads=1).described(pairing).vectors
+    )
     scoring = Scoring(enhance="none", offset=-0.2, blosum=0.5, gap_open=4.0, gap_extend=0.5, temperature=1.5)
     shown = [local_alignment(each, target, replace(scoring, pairing=pairing)) for each in (query, found)]
     assert shown[0].score == shown[1].score == local_score(query, target, scoring)

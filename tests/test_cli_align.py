@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,9 +13,11 @@ from proteins import CALMODULIN, HISTONE, UBIQUITIN, write_fasta
 from test_cli import Cli, error_line
 
 import protvec
-from protvec.align import Scoring, local_alignment, scoring_for, similarity
+from protvec.align import Chain, Scoring, local_alignment, scoring_for, similarity
 from protvec.align.plot import thumbnail
 from protvec.errors import QueryError
+from protvec.search.related import Profiles
+from protvec.store.reader import Reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -134,18 +137,88 @@ def test_profiles_have_what_relatives_say(cli: Cli, db: Database) -> None:
     parties = db.parties(["ubq", "his", ODD])
     pairing = scoring_for("near").pairing
     assert pairing is not None
-    found = db.profiled(parties)
+    found = list(db.profiled(parties))
     differing = [
         not np.allclose(a.chain.described(pairing).vectors, b.chain.described(pairing).vectors, atol=1e-5)
         for a, b in zip(parties, found, strict=True)
     ]
     assert differing == [True, False, True]  # "his" has no relative there, and nothing is one of itself
-    aligned = db.align("ubq", "odd", profiles=True)
+    assert [each.relatives for each in found] == [1, 0, 1]
+    aligned = db.align("ubq", "odd")  # with them, unless told not to
     one, two = db.profiled(db.parties(["ubq", "odd"]))
-    assert aligned == local_alignment(one.chain, two.chain, scoring_for("near"))
-    assert aligned.score == db.align("ubq", "odd").score
-    assert aligned.picture("ubq", "odd") in cli("align", "ubq", "odd", "--db", db.path, "--profiles")
+    assert (
+        aligned == local_alignment(one.chain, two.chain, scoring_for("near")) == db.align("ubq", "odd", profiles=True)
+    )
+    assert aligned.score == db.align("ubq", "odd", profiles=False).score
     cli("align", ODD, UBIQUITIN, "--model", "near", "--profiles", code=2)
     assert "give --db" in cli.err
+
+
+def test_profiles_are_said_and_can_be_left_out(cli: Cli, db: Database, tmp_path: Path) -> None:
+    (plain,) = map(
+        json.loads, cli("align", "ubq", "odd", "--db", db.path, "--no-profiles", "--format", "jsonl").splitlines()
+    )
+    assert "relatives" not in cli.err
+    one, two = db.parties(["ubq", "odd"])
+    assert plain["qstart"] == local_alignment(one.chain, two.chain, scoring_for("near")).query_start
+    cli("align", "ubq", "his", "--db", db.path)
+    assert "relatives in the database: ubq 1, his 0" in cli.err
+    file = write_fasta(tmp_path / "a.fa", [(f"u{n}", UBIQUITIN) for n in range(4)])
+    cli("align", file, "his", "--db", db.path)
+    assert "4 of 5 proteins have relatives in the database" in cli.err
+
+
+def test_one_profile_is_made_of_a_protein_that_comes_again(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, two, three, other = db.parties(["ubq", "odd", "ubq", UBIQUITIN])
+    asked: list[Chain] = []
+    of = Profiles.of
+    monkeypatch.setattr(Profiles, "of", lambda self, each: asked.append(each) or of(self, each))
+    found = list(db.profiled([one, two, three, replace(one, name="again"), other]))
+    assert asked == [
+        one.chain,
+        two.chain,
+        other.chain,
+    ]  # what is embedded differs in its last digits from what is stored
+    assert [each.name for each in found] == ["ubq", "odd", "ubq", "again", other.name]
+    assert found[0].chain is found[2].chain is found[3].chain
+
+
+def test_relatives_are_other_sequences_once_each(db: Database, tmp_path: Path) -> None:
+    database = protvec.create(tmp_path / "db.lancedb", model="near", residues="float16")
+    same = [(f"same{n}", ODD) for n in range(3)]
+    database.ingest(write_fasta(tmp_path / "in.fa", [("ubq", UBIQUITIN), *same, ("his", HISTONE)]))
+    profiles = Profiles.by(database.store, scoring_for("near"), threads=1)
+    (party,) = database.parties(["ubq"])
+    found = profiles.relatives(party.chain)
+    assert [each.sequence for each in found] == [ODD]
+
+
+def test_letters_are_kept_for_the_next_alignment_until_it_is_closed(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("protvec.search.aligning.RELATIVES_AMONG", 2)  # of more, so that letters choose among them
+    opened = protvec.open(db.path)
+    reads: list[object] = []
+    read = Reader.iter_proteins
+    monkeypatch.setattr(Reader, "iter_proteins", lambda self, **how: reads.append(how) or read(self, **how))
+    first = opened.align("ubq", "odd")
+    assert reads
+    reads.clear()
+    assert opened.align("ubq", "odd") == first
+    assert not reads
+    opened.close()
+    assert "_library" not in vars(opened)
+
+
+def test_where_there_are_no_profiles_alignments_are_without(db: Database, tmp_path: Path) -> None:
     with pytest.raises(QueryError, match="no scores of pairs were learned"):
         db.align("ubq", "odd", profiles=True, scoring=Scoring())
+    assert db.compare("ubq", "odd", scoring=Scoring()).relatives == (None, None)
+    best = replace(scoring_for("near"), temperature=0.0)
+    with pytest.raises(QueryError, match="without a temperature"):
+        db.align("ubq", "odd", profiles=True, scoring=best)
+    bare = protvec.create(tmp_path / "bare.lancedb", model="near", residues="none")
+    bare.ingest(write_fasta(tmp_path / "in.fa", [("ubq", UBIQUITIN)]))
+    with pytest.raises(QueryError, match="keeps no residue arrays"):
+        bare.align(UBIQUITIN, ODD, profiles=True)
+    assert bare.compare(UBIQUITIN, ODD).relatives == (None, None)

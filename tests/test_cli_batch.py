@@ -165,6 +165,7 @@ def test_queries_without_hits_are_counted(cli: Cli, db: Path) -> None:
         (["--id", "P0001", "--text", "x", "--align"], 2, "choose one"),
         (["--id", "P0001", "--candidates", "9"], 2, "is for --align"),
         (["--id", "P0001", "--pairwise"], 2, "is for --align"),
+        (["--id", "P0001", "--profiles"], 2, "is for --align"),
         (["--id", "P0001", "--align", "--pairwise", "--format", "tsv"], 1, "take --columns qaln,taln"),
         (["--all", "-o", "x.tsv.gz"], 1, "compress"),
         (["--id", "P00011"], 1, "P0001"),

@@ -101,6 +101,7 @@ QUESTIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("search_id", ("cam/1|x",), {"exclude_self": True, "scoring": "raw"}),
     ("search_id", ("cam/1|x",), {"segments": False}),
     ("search_id", ("his1",), {"align": True, "evalue": 10.0}),
+    ("search_id", ("his1",), {"align": True, "k": 3, "profiles": True}),
     ("search_vector", (FIRST,), {"query": "mine", "k": 3}),
     ("search_like", (["his1"],), {"unlike": ["ubq"]}),
     ("search_text", ("histone",), {"columns": ["gene", "symbols"]}),
@@ -114,6 +115,7 @@ QUESTIONS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
     ("residues", ("cam/1|x",), {}),
     ("residues_many", (["ubq", "his1"],), {}),
     ("align", ("his1", HISTONE[:90]), {}),
+    ("align", ("his1", HISTONE[:90]), {"profiles": False}),
 ]
 
 
@@ -129,6 +131,8 @@ def test_results_are_those_of_the_open_database(
 def test_a_dot_plot(client: protvec.Client, db: protvec.Database) -> None:
     ours, theirs = client.compare("his1", "ubq", dots=20), db.compare("his1", "ubq", dots=20)
     assert (ours.names, ours.lengths, ours.alignment) == (theirs.names, theirs.lengths, theirs.alignment)
+    assert ours.relatives == theirs.relatives != (None, None)
+    assert client.compare("his1", "ubq", profiles=False).relatives == (None, None)
     assert ours.dots is not None
     assert theirs.dots is not None
     np.testing.assert_allclose(ours.dots, theirs.dots, atol=0.006)

@@ -14,6 +14,7 @@ import protvec
 from protvec.align import Chain, Scoring, local_alignment, scoring_for
 from protvec.errors import QueryError
 from protvec.search import read_queries
+from protvec.search.aligning import ALIGNED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,26 @@ def test_only_candidates_are_aligned(db: Database) -> None:
     shorter = db.search_id("cam", k=50, align=True, where="length < 100", columns=["length"])
     assert 0 < len(shorter) <= 11
     assert all(hit.metadata["length"] < 100 for hit in shorter)
+
+
+def test_profiles_choose_the_pairs_that_are_shown_and_nothing_else(cli: Cli, db: Database) -> None:
+    plain, found = (db.search_id("ubq", k=4, align=True, profiles=profiles) for profiles in (False, True))
+    of_pairs = set(ALIGNED)
+    for one, other in zip(plain.to_dicts(), found.to_dicts(), strict=True):
+        assert {name: one[name] for name in one if name not in of_pairs} == {
+            name: other[name] for name in other if name not in of_pairs
+        }
+    expected = [db.align("ubq", id) for id in found.ids]
+    assert list(found.alignments) == expected
+    (limited,) = db.search_ids(["ubq"], k=4, align=True, profiles=True, where="id != 'ubq2'")
+    assert limited.alignments[0] == expected[0]  # relatives are of all the database
+    ask = ("search", "--id", "ubq", "--db", db.path, "--align", "-k", "4", "--format", "jsonl", "--columns", "cigar")
+    rows = [json.loads(line) for line in cli(*ask, "--profiles").splitlines()]
+    assert [row["cigar"] for row in rows] == [each.cigar for each in expected]
+    with pytest.raises(QueryError, match="profiles are of alignments"):
+        db.search_id("ubq", profiles=True)
+    with pytest.raises(QueryError, match="no scores of pairs were learned"):
+        db.search_id("ubq", align=Scoring(), profiles=True)
 
 
 def test_a_sequence_is_aligned_like_the_same_one_stored(db: Database, tmp_path: Path) -> None:

@@ -159,7 +159,11 @@ def test_alignment_and_dot_plot(running: Running, db: protvec.Database) -> None:
     dots = found["dot_plot"]
     assert (dots["rows"], dots["columns"], dots["residues_per_row"], dots["residues_per_column"]) == (34, 30, 4, 3)
     assert np.array(dots["scores"]).shape == (34, 30)
-    assert "dot_plot" not in running.post(f"{DB}/align", json={"query": "his1", "target": "ubq"}).json()
+    paired = db.compare("his1", HISTONE[:90])
+    assert (found["query_relatives"], found["target_relatives"]) == paired.relatives
+    plain = running.post(f"{DB}/align", json={"query": "his1", "target": "ubq", "profiles": False}).json()
+    assert "dot_plot" not in plain
+    assert plain["query_relatives"] is None
 
 
 SEARCH = f"{DB}/search"
@@ -329,7 +333,9 @@ def test_settings_that_cannot_be(plants: Path) -> None:
 
 
 def test_small_limits(plants: Path) -> None:
-    limits = Limits(body_bytes=500, k=5, sequence_length=100, where_length=20, residue_values=1000, candidates=10)
+    limits = Limits(
+        body_bytes=500, k=5, sequence_length=100, where_length=20, residue_values=1000, candidates=10, profiles=2
+    )
     with Running(create_app({"plants": plants}, limits=limits, models=False)) as running:
         large = running.post(SEARCH, json={"id": "x" * 600})
         assert (large.status_code, large.json()["code"]) == (413, "too_large")
@@ -341,6 +347,7 @@ def test_small_limits(plants: Path) -> None:
         assert running.post(SEARCH, content=parts()).status_code == 413
         assert running.post(SEARCH, json={"id": "his1", "k": 6}).status_code == 422
         assert running.post(SEARCH, json={"id": "his1", "align": True, "candidates": 11}).status_code == 422
+        assert running.post(SEARCH, json={"id": "his1", "align": True, "profiles": True, "k": 3}).status_code == 422
         assert running.post(f"{DB}/align", json={"query": "his1", "target": "ubq"}).status_code == 413
         assert running.post(SEARCH, json={"id": "his1", "where": "length = 1 or length = 2"}).status_code == 422
         assert running.get(f"{DB}/residues/his1").json()["code"] == "too_many"

@@ -29,12 +29,14 @@ class Paired:
         alignment: The best local one.
         dots: ndarray, shape=(rows, columns), dtype=float32: what each pair of residues scores, a row for each of the
             query; of long proteins the highest score of every few. None where it was not asked for.
+        relatives: How many relatives the profiles of the two have; None for one without a profile.
     """
 
     names: tuple[str, str]
     lengths: tuple[int, int]
     alignment: Alignment
     dots: NDArray[np.float32] | None = None
+    relatives: tuple[int | None, int | None] = (None, None)
 
     @classmethod
     def of(

@@ -52,6 +52,7 @@ _DEFAULT = (
     "tcov",
     "cosine",
 )
+_NAMED = 4  # proteins, of which each one's relatives are counted
 _SHORT = 20  # residues: what is shorter was perhaps meant to be an id
 
 
@@ -75,12 +76,14 @@ def align(
         ),
     ] = None,
     profiles: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--profiles",
-            help="Choose the pairs of residues with the help of each protein's relatives in the database.",
+            "--profiles/--no-profiles",
+            help="Choose the pairs of residues by what each protein's relatives in the database say too, or by the two "
+            "proteins alone.  [default: with them, where pairs were learned for the model and residues are stored]",
+            show_default=False,
         ),
-    ] = False,
+    ] = None,
     format: Annotated[
         Format | None,
         typer.Option(
@@ -146,7 +149,9 @@ def align(
         console.note("no residues are alike enough to be aligned" if done.queries == 1 else "some have no alignment")
 
 
-def _stored(db: str, settings: Settings, *texts: str, profiles: bool) -> tuple[list[Party], list[Party], Aligning]:
+def _stored(
+    db: str, settings: Settings, *texts: str, profiles: bool | None
+) -> tuple[list[Party], list[Party], Aligning]:
     """The proteins of both sides by a database: ids in it, and sequences by its model."""
     from protvec.database import Database
     from protvec.search.aligning import Aligning
@@ -154,10 +159,25 @@ def _stored(db: str, settings: Settings, *texts: str, profiles: bool) -> tuple[l
     database = Database(open_store(db).pinned(), settings)
     one, two = (_asked(text, name, database) for text, name in zip(texts, "AB", strict=True))
     parties = database.parties([*one, *two])
-    if profiles:
-        parties = database.profiled(parties)
+    if profiles or (profiles is None and database.no_profiles() is None):
+        parties = _profiled(database, parties)
     how = Aligning(scoring=_scoring(database.store.space.model), threads=settings.threads)
     return parties[: len(one)], parties[len(one) :], how
+
+
+def _profiled(database: Database, parties: Sequence[Party]) -> list[Party]:
+    """The proteins with profiles, and a word about how many relatives these have."""
+    found = []
+    with console.counting("looking for relatives") as advance:
+        for party in database.profiled(parties):
+            found.append(party)
+            advance(len(found), len(parties))
+    if len(found) <= _NAMED:
+        console.note("relatives in the database: " + ", ".join(f"{party.name} {party.relatives}" for party in found))
+    else:
+        having = sum(bool(party.relatives) for party in found)
+        console.note(f"{having:,} of {console.plural(len(found), 'protein')} have relatives in the database")
+    return found
 
 
 def _embedded(settings: Settings, *texts: str) -> tuple[list[Party], list[Party], Aligning]:

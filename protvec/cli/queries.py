@@ -36,6 +36,7 @@ class Options:
         facts: Columns that have to be known of a query.
         text: Rank by this text too.
         candidates: Rank by alignment, of so many proteins.
+        profiles: Show alignments by profiles.
         evalue: The highest E-value.
         scoring: ``raw``, or None for the database's search space.
         segments: Compare segments too.
@@ -49,6 +50,7 @@ class Options:
     facts: Sequence[str]
     text: str | None = None
     candidates: int | None = None
+    profiles: bool = False
     scoring: str | None = None
     evalue: float | None = None
     segments: bool = True
@@ -60,7 +62,9 @@ class Options:
         given["segments"] = self.segments
         if self.text is not None:
             given["text"] = self.text
-        return given if self.candidates is None else {**given, "align": True, "candidates": self.candidates}
+        if self.candidates is not None:
+            given |= {"align": True, "candidates": self.candidates, "profiles": self.profiles}
+        return given
 
 
 class Source(Protocol):

@@ -209,6 +209,15 @@ def search(
             rich_help_panel=HITS,
         ),
     ] = None,
+    profiles: Annotated[
+        bool,
+        typer.Option(
+            "--profiles",
+            help="With --align: choose the pairs of residues that are shown by what the relatives of the query and of "
+            "each hit say too; a search more for each.",
+            rich_help_panel=HITS,
+        ),
+    ] = False,
     pairwise: Annotated[
         bool,
         typer.Option("--pairwise", help="With --align: draw the alignments under the table.", rich_help_panel=OUTPUT),
@@ -272,7 +281,11 @@ def search(
         align,
     )
     asked.check(exclude_self=exclude_self, min_score=min_score, evalue=evalue)
-    for option, given in (("--candidates", candidates is not None), ("--pairwise", pairwise)):
+    for option, given in (
+        ("--candidates", candidates is not None),
+        ("--profiles", profiles),
+        ("--pairwise", pairwise),
+    ):
         if given and not align:
             raise typer.BadParameter("is for --align", param_hint=option)
     check_output(format, header, output, force)
@@ -313,6 +326,7 @@ def search(
         facts=shown.of_query,
         text=text if asked.both else None,
         candidates=(candidates or CANDIDATES) if align else None,
+        profiles=profiles,
         scoring="raw" if scoring is Scores.raw else None,
         evalue=evalue,
         segments=segments,
@@ -359,6 +373,7 @@ def _identity(
         "evalue": options.evalue,
         "text": asked.text,
         "candidates": options.candidates,
+        **({"profiles": True} if options.profiles else {}),
         "scoring": options.scoring,
         "segments": options.segments,
         "exclude-self": options.exclude_self,

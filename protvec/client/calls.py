@@ -102,22 +102,24 @@ def residues_many(ids: Sequence[str]) -> Call[dict[str, NDArray[np.float32]]]:
     return Call("POST", "/residues", _arrays, {"ids": list(dict.fromkeys(ids))}, ARROW)
 
 
-def align(query: str | Query | Record, target: str | Query | Record, *, profiles: bool = False) -> Call[Alignment]:
+def align(
+    query: str | Query | Record, target: str | Query | Record, *, profiles: bool | None = None
+) -> Call[Alignment]:
     """The best local alignment of two proteins, ids of the database or sequences: see ``Database.align``."""
     asked = _pair(query, target) | _profiles(profiles)
     return Call("POST", "/align", lambda body: _paired(body).alignment, asked)
 
 
 def compare(
-    query: str | Query | Record, target: str | Query | Record, *, dots: int | None = None, profiles: bool = False
+    query: str | Query | Record, target: str | Query | Record, *, dots: int | None = None, profiles: bool | None = None
 ) -> Call[Paired]:
     """As ``align``, with what a picture of it needs: see ``Database.compare``."""
     asked = _pair(query, target) | ({} if dots is None else {"dots": dots}) | _profiles(profiles)
     return Call("POST", "/align", _paired, asked)
 
 
-def _profiles(wanted: bool) -> dict[str, Any]:
-    return {"profiles": True} if wanted else {}
+def _profiles(wanted: bool | None) -> dict[str, Any]:
+    return {} if wanted is None else {"profiles": wanted}
 
 
 def map(*, color: str | None = None) -> Call[Chart]:  # noqa: A001  # as Database calls it
@@ -240,4 +242,5 @@ def _paired(body: bytes) -> Paired:
         (found["query_length"], found["target_length"]),
         alignment,
         None if dots is None else np.array(dots["scores"], np.float32),
+        (found["query_relatives"], found["target_relatives"]),
     )

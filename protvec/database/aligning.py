@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from protvec.align import Chain, Paired, local_alignment, profile, scoring_for
+import numpy as np
+
+from protvec.align import Chain, Paired, local_alignment, scoring_for
 from protvec.database.looking import Looking
-from protvec.database.options import AlignedOptions, checked
-from protvec.engine.base import pool
-from protvec.errors import QueryError
-from protvec.search.aligned import Asked, chains_of, search_aligned
 from protvec.search.compared import Party, stored_parties
+from protvec.search.library import Library
 from protvec.search.query import as_queries
+from protvec.search.related import Profiles, no_profiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from protvec.align import Alignment, Scoring
     from protvec.engine.base import Encoder
     from protvec.fasta import Record
     from protvec.search import Query
-
-
-# Of a profile: hits with E-values up to this, and so many of them at most.
-RELATED, RELATIVES = 1e-3, 20
 
 
 class Aligning(Looking):
@@ -38,7 +35,7 @@ class Aligning(Looking):
         *,
         scoring: Scoring | None = None,
         plot: str | Path | None = None,
-        profiles: bool = False,
+        profiles: bool | None = None,
     ) -> Alignment:
         """The best local alignment of two proteins by their residues.
 
@@ -48,14 +45,15 @@ class Aligning(Looking):
             target: The other.
             scoring: What residues and gaps score; by default what suits the model.
             plot: Draw how alike all residues are, with the alignment, into this .png or .svg file; needs matplotlib.
-            profiles: Choose the pairs by what each protein's relatives in the database say too: see ``profiled``.
+            profiles: Whether pairs are chosen by what each protein's relatives in the database say too: see
+                ``profiled``. None for yes where that can be, by ``no_profiles``.
 
         Raises:
             QueryError: one is neither an id nor a sequence, the database keeps no residues, or it cannot be drawn.
             ModelError: the weights of the model cannot be had.
         """
         how = scoring or scoring_for(self.store.space.model)
-        one, two = self._both(query, target, how, profiles=profiles)
+        one, two = self._both(query, target, how, profiles)
         found = local_alignment(one.chain, two.chain, how)
         if plot is not None:
             from protvec.align.plot import check_plot, dot_plot
@@ -72,7 +70,7 @@ class Aligning(Looking):
         *,
         scoring: Scoring | None = None,
         dots: int | None = None,
-        profiles: bool = False,
+        profiles: bool | None = None,
     ) -> Paired:
         """As ``align``, with what a picture of it needs: names, lengths, and how alike all residues are.
 
@@ -88,14 +86,17 @@ class Aligning(Looking):
             ModelError: As ``align``.
         """
         how = scoring or scoring_for(self.store.space.model)
-        one, two = self._both(query, target, how, profiles=profiles)
-        return Paired.of(one.chain, two.chain, how, names=(one.name, two.name), dots=dots)
+        one, two = self._both(query, target, how, profiles)
+        found = Paired.of(one.chain, two.chain, how, names=(one.name, two.name), dots=dots)
+        return replace(found, relatives=(one.relatives, two.relatives))
 
     def _both(
-        self, query: str | Query | Record, target: str | Query | Record, how: Scoring, *, profiles: bool
+        self, query: str | Query | Record, target: str | Query | Record, how: Scoring, profiles: bool | None
     ) -> list[Party]:
         parties = self.parties([query, target])
-        return self.profiled(parties, how) if profiles else parties
+        if profiles is None:
+            profiles = self.no_profiles(how) is None
+        return list(self.profiled(parties, how)) if profiles else parties
 
     def parties(self, proteins: Iterable[str | Query | Record]) -> list[Party]:
         """Proteins with their residues, in their order: ids of the database are read, all else is embedded."""
@@ -106,32 +107,51 @@ class Aligning(Looking):
         embedded = iter(embedded_parties(self.encoder(), others) if others else [])
         return [stored[each] if isinstance(each, str) and each in stored else next(embedded) for each in asked]
 
-    def profiled(self, parties: Iterable[Party], scoring: Scoring | None = None) -> list[Party]:
+    def no_profiles(self, scoring: Scoring | None = None) -> str | None:
+        """Why alignments are without profiles; None where they have them. See ``profiled``.
+
+        Args:
+            scoring: As for ``align``.
+        """
+        return no_profiles(self.store, scoring or scoring_for(self.store.space.model))
+
+    def profiled(self, parties: Iterable[Party], scoring: Scoring | None = None) -> Iterator[Party]:
         """Proteins with profiles: what pairs of residues are likely is said by their relatives in the database too.
 
-        Relatives are the first 20 hits of an aligned search with E-values up to 0.001. Scores stay as they are.
+        Relatives are the first 20 hits of an aligned search that have other sequences, with E-values up to 0.1.
+        Scores stay as they are, and proteins without relatives. Of a protein that comes again one profile is made.
 
         Args:
             parties: As ``parties`` gives them.
             scoring: As for ``align``.
 
         Raises:
-            QueryError: the scoring has no learned scores of pairs, or the database keeps no residues.
+            QueryError: there are no profiles, by ``no_profiles``.
         """
-        pairing = (scoring or scoring_for(self.store.space.model)).pairing
-        if pairing is None:
-            raise QueryError(f"no scores of pairs were learned for {self.store.space.model}: no profiles without them")
-        view = self.store.pinned()
-        options: AlignedOptions = {"align": True, "k": RELATIVES, "evalue": RELATED}
-        wanted = checked(view, options, AlignedOptions, threads=self.settings.threads)
-        found = []
-        for party in parties:
-            asked = Asked(party.name, pool(party.chain.residues), party.chain, party.name)
-            hits = search_aligned(view, asked, wanted)
-            relatives = chains_of(view, hits.to_arrow()["target"].to_pylist())
-            others = [each for each in relatives if each.sequence != party.chain.sequence]
-            found.append(replace(party, chain=profile(party.chain, others, pairing)))
-        return found
+        how = scoring or scoring_for(self.store.space.model)
+        profiles = Profiles.by(self.store, how, threads=self.settings.threads, library=self._library)
+        return _profiled(parties, profiles)
+
+    @cached_property
+    def _library(self) -> Library:
+        """The letters of all proteins: kept for the next alignment."""
+        return Library(None)
+
+    def close(self) -> None:
+        """As ``Core.close``, and let the letters go."""
+        super().close()
+        self.__dict__.pop("_library", None)
+
+
+def _profiled(parties: Iterable[Party], profiles: Profiles) -> Iterator[Party]:
+    made: dict[str, tuple[Party, Party]] = {}  # by the sequence: before and after
+    for party in parties:
+        before, after = made.get(party.chain.sequence, (None, party))
+        if before is None or not np.array_equal(before.chain.residues, party.chain.residues):
+            chain, relatives = profiles.of(party.chain)
+            after = replace(party, chain=chain, relatives=relatives)
+            made[party.chain.sequence] = party, after
+        yield replace(after, name=party.name, header=party.header)
 
 
 def embedded_parties(encoder: Encoder, queries: list[Query]) -> list[Party]:

@@ -56,10 +56,14 @@ class ProteomeOptions(HitOptions, total=False):
         align: Rank by local alignment of the residues, as suits the model, or with this ``Scoring``. Nothing that
             is stored is embedded again. Hits then have ``alignments``, and columns such as ``qstart``.
         candidates: How many proteins are aligned, at least k: half by matches of letters, half by cosine.
+        profiles: With ``align``: choose the pairs of the alignments by what the relatives of the query and of each hit
+            in the searched database say too, as ``align`` does. Nothing else of the hits changes; it takes a search
+            for each. False unless told otherwise.
     """
 
     align: bool | Scoring
     candidates: int
+    profiles: bool
 
 
 class AlignedOptions(SearchOptions, ProteomeOptions, total=False):

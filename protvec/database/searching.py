@@ -9,11 +9,12 @@ from protvec.database.looking import Looking
 from protvec.database.options import AlignedOptions, ProteomeOptions, SearchOptions, checked
 from protvec.engine.base import embed
 from protvec.search import nearest
-from protvec.search.aligned import Asked, search_aligned
+from protvec.search.aligned import search_aligned
 from protvec.search.combined import search_text
 from protvec.search.like import search_like
 from protvec.search.proteome import search_ids, search_proteome
 from protvec.search.query import as_queries
+from protvec.search.ranked import Asked
 from protvec.store import digest, quote
 
 if TYPE_CHECKING:

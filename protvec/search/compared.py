@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from protvec.align import align_many
-from protvec.search.aligned import chains_of, table_of
+from protvec.search.aligned import table_of
 from protvec.search.hits import Hits
+from protvec.search.ranked import chains_of
 from protvec.store.answer import exactly
 
 if TYPE_CHECKING:
@@ -31,11 +32,13 @@ class Party:
         name: Its id, or what stands for one.
         header: The rest of its header line, where there is one.
         chain: Its sequence and its residues.
+        relatives: How many its profile is of, beside itself; None where there is none.
     """
 
     name: str
     header: str | None
     chain: Chain
+    relatives: int | None = None
 
     def facts(self) -> dict[str, object]:
         """What can be printed of it."""

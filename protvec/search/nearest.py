@@ -90,6 +90,7 @@ def check(
     evalue: float | None = None,
     scoring: str | None = None,
     segments: bool = True,
+    profiles: bool = False,
 ) -> Wanted:
     """Check the settings of a search before anything is embedded for it.
 
@@ -107,7 +108,7 @@ def check(
         store.check_filter(where)
     if text is not None:
         parse_text(text)
-    how = aligning(store, align, candidates=candidates, threads=threads, where=where)
+    how = aligning(store, align, candidates=candidates, threads=threads, where=where, profiles=profiles)
     if how is not None and text is not None:
         raise QueryError("hits are ranked by alignment, or by vector and text: choose one")
     segments = segments and scoring is None and text is None

@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _OF_VECTORS = ("k", "where", "columns", "min_score", "evalue", "scoring", "segments", "text")
 _OF_TEXT = ("k", "where", "columns")
-_OF_RESIDUES = (*_OF_VECTORS, "exclude_self", "align", "candidates")
+_OF_RESIDUES = (*_OF_VECTORS, "exclude_self", "align", "candidates", "profiles")
 _QUERIES = ("sequence", "id", "vector", "like")
 # Which options go with which query.
 OPTIONS = {
@@ -80,6 +80,8 @@ def settings_of(request: Plain, kind: str, served: Served) -> dict[str, Any]:
             raise QueryError(f"{name} is {options[name]:,}: {most:,} at most on this server")
         if name in options:
             options[name] = min(options[name], most)  # of the default
+    if options.get("profiles") and options["k"] > limits.profiles:
+        raise QueryError(f"k is {options['k']:,}: {limits.profiles:,} at most with profiles on this server")
     return options | {"where": where_of(request, served)}
 
 

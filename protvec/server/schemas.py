@@ -58,6 +58,9 @@ class Plain(Strict):
     exclude_self: bool = Field(False, description="Leave the query itself out.")
     align: bool = Field(False, description="Rank by local alignment of the residues.")
     candidates: int = Field(CANDIDATES, ge=1, description="Proteins that are aligned.")
+    profiles: bool = Field(
+        False, description="With align: choose the pairs by what the relatives of the query and of each hit say too."
+    )
 
 
 class Options(Plain):
@@ -167,8 +170,8 @@ class AlignRequest(Strict):
     dots: int | None = Field(
         None, ge=1, le=1200, description="Also how alike all residues are: rows and columns of that picture at most."
     )
-    profiles: bool = Field(
-        False, description="Choose the pairs by what the relatives of both in the database say too: a second or two."
+    profiles: bool | None = Field(
+        None, description="Choose the pairs by what the relatives of both in the database say too; null: where it can."
     )
 
 
@@ -191,6 +194,8 @@ class AlignAnswer(BaseModel):
     target: str
     query_length: int
     target_length: int
+    query_relatives: int | None = Field(None, description="How many its profile is of; null without a profile.")
+    target_relatives: int | None = Field(None, description="As many of the target.")
     score: float
     query_start: int
     query_end: int

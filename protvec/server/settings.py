@@ -28,6 +28,7 @@ class Limits:
         sequence_length: Residues of a sequence that is embedded.
         k: Hits of a query.
         candidates: Proteins that are aligned for a query.
+        profiles: Hits of a query that are aligned by profiles, each of which takes a search.
         ids: Ids of one request.
         batch: Queries of one request that is answered at once; what is longer has to be a job.
         job_queries: Queries of a job.
@@ -45,6 +46,7 @@ class Limits:
     sequence_length: int = 10_000
     k: int = 1000
     candidates: int = 1000
+    profiles: int = 50
     ids: int = 1000
     batch: int = 100
     job_queries: int = 100_000

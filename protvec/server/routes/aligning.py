@@ -57,6 +57,8 @@ def _plain(paired: Paired) -> dict[str, Any]:
         "target": paired.names[1],
         "query_length": paired.lengths[0],
         "target_length": paired.lengths[1],
+        "query_relatives": paired.relatives[0],
+        "target_relatives": paired.relatives[1],
         "picture": paired.alignment.picture(*paired.names),
     }
     if paired.dots is None:

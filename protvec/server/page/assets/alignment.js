@@ -31,6 +31,7 @@ function picture(found, hit, at) {
     ["Gaps", found.gaps ? `${found.gaps} in ${found.gap_opens}` : "none"],
     ["Query", `${found.query_start}–${found.query_end} of ${count(found.query_length)} (${percent(found.query_coverage)})`],
     ["Target", `${found.target_start}–${found.target_end} of ${count(found.target_length)} (${percent(found.target_coverage)})`],
+    ...(found.query_relatives === null ? [] : [["Relatives", `${found.query_relatives} of the query and ${found.target_relatives} of the target helped to choose the pairs`]]),
   ];
   const canvas = h("canvas", { role: "img", "aria-label": `Dot plot: residues of the query across, of ${hit.target} down` });
   repaint = () => paint(canvas, found);

@@ -4,7 +4,9 @@
 Every alignment of the reference is one of two labelled domains. A small network is fitted on the residue arrays of a
 model, so that the alignments become likely, and written to --out; ``Pairing.read`` reads it. With --held-out N, one of
 five parts of the folds is left out, and the F1 of aligned pairs is measured in superfamilies of these folds, beside
-Smith-Waterman with BLOSUM62 and the alignments of the model's scoring without learned scores. Usage::
+Smith-Waterman with BLOSUM62 and the alignments of the model's scoring without learned scores; and by profiles of what
+each domain has of relatives in the FASTA file, which ``protvec align`` makes too, with the other one of the pair among
+these as it may be there, and without it (a second a domain; --no-profiles leaves them out). Usage::
 
     python scripts/fit_pairing.py scop40.fa tmalign.tsv --out near.npz              # all folds: what is shipped
     python scripts/fit_pairing.py scop40.fa tmalign.tsv --out part.npz --held-out 0
@@ -32,6 +34,7 @@ from _bench import provenance, table, write_json
 from _bench_homology import read_labelled
 from _bench_homology_alignments import accuracy, read_references, smith_waterman
 from _fit_pairing import Example, Fit, shares, usable
+from _fit_pairing_profiles import Related
 from bench_engine import positive, print_provenance
 
 from protvec.align import Chain, Pairing, scoring_for
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from _bench_homology import Domain
+
+    from protvec import Database
 
 PARTS = 5
 
@@ -58,10 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         examples = read_examples(options.reference, domains)
         names = sorted({name for each in examples for name in (each.query, each.target)})
         arrays = database.residues_many(names)
-    chains = {name: Chain(domains[name].sequence, arrays[name]) for name in names}
-    result["steps"] = fit(options, domains, examples, chains)
-    if options.held_out is not None:
-        result["accuracy"] = measure(options, domains, examples, chains, database.store.space.model)
+        chains = {name: Chain(domains[name].sequence, arrays[name]) for name in names}
+        result["steps"] = fit(options, domains, examples, chains)
+        if options.held_out is not None:
+            result["accuracy"] = measure(options, domains, examples, chains, database)
     if options.json:
         write_json(options.json, result)
     return 0
@@ -80,6 +85,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--steps", type=positive, help="default: 2000, or 20 with --quick")
     parser.add_argument("--batch", type=positive, default=8, help="alignments a step; default: 8")
     parser.add_argument("--measured", type=positive, help="alignments to measure; default: 300, or 20 with --quick")
+    parser.add_argument("--no-profiles", action="store_true", help="measure no alignments by profiles")
     parser.add_argument("--quick", action="store_true", help="a few steps: to see that it works")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=positive, default=1, help="default: 1")
@@ -143,7 +149,7 @@ def measure(
     domains: dict[str, Domain],
     examples: list[Example],
     chains: dict[str, Chain],
-    model: str,
+    database: Database,
 ) -> list[dict[str, Any]]:
     """The accuracy in what was left out."""
     wanted = [
@@ -153,21 +159,33 @@ def measure(
         and part(domains[each.query]) == options.held_out
     ]
     wanted = random.Random(options.seed).sample(wanted, min(options.measured, len(wanted)))
-    plain = replace(scoring_for(model), pairing=None)
+    print(f"pairs of residues in {len(wanted):,} alignments of folds that were left out", flush=True)
+    pairs = [(chains[each.query], chains[each.target]) for each in wanted]
+    plain = replace(scoring_for(database.store.space.model), pairing=None)
     learned = replace(plain, temperature=plain.temperature or 1.0, pairing=Pairing.read(options.out))
     ways = {
         "Smith-Waterman, BLOSUM62": lambda a, b: smith_waterman(a.sequence, b.sequence),
         "without learned scores": lambda a, b: modes.aligned(a, b, plain),
         "with": lambda a, b: modes.aligned(a, b, learned),
     }
+    if not options.no_profiles:
+        related = Related(database, learned, [chain for pair in pairs for chain in pair])
+        every, others = related.counts(pairs)
+        print(f"relatives of one of a pair, mean: {every:.1f}, without the other of the pair {others:.1f}", flush=True)
+        ways["with profiles"] = related.aligned
+        ways["the other of a pair left out of them"] = related.aligned_without_each_other
     true = [frozenset(map(tuple, each.pairs.tolist())) for each in wanted]
-    figures = [
-        {"method": name, **accuracy([way(chains[each.query], chains[each.target]) for each in wanted], true)}
-        for name, way in ways.items()
+    figures = [{"method": name, **accuracy([way(*pair) for pair in pairs], true)} for name, way in ways.items()]
+    rows = [
+        [
+            row["method"],
+            "",
+            *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")),
+            f"{row['f1'] / figures[0]['f1']:.2f}",
+        ]
+        for row in figures
     ]
-    print(f"pairs of residues in {len(wanted):,} alignments of folds that were left out")
-    rows = [[row["method"], "", *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1"))] for row in figures]
-    print(table(["method", "", "precision", "recall", "F1"], rows), flush=True)
+    print(table(["method", "", "precision", "recall", "F1", "times the first"], rows), flush=True)
     return figures
 
 

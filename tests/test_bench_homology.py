@@ -377,12 +377,14 @@ def test_pairs_are_learned_from_alignments_and_measured_in_folds_left_out(labell
     assert fit_pairing.main([*arguments, "--checkpoint", str(tmp_path / "half.pt")]) == 0
     result = json.loads((tmp_path / "figures.json").read_text())
     assert result["steps"] == 4
-    classical, plain, learned = result["accuracy"]
-    assert classical["alignments"] == plain["alignments"] == learned["alignments"] == expected
-    assert plain["f1"] > 0.8
+    assert [each["alignments"] for each in result["accuracy"]] == [expected] * 5
+    _, plain, learned, profiles, without = (each["f1"] for each in result["accuracy"])
+    assert plain > 0.8
+    assert len({learned, profiles, without}) == 3
     assert Pairing.read(tmp_path / "w.npz").dimension == 256
     first = Pairing.read(tmp_path / "w.npz").weights
-    assert fit_pairing.main(arguments) == 0  # in one go: the same
+    assert fit_pairing.main([*arguments, "--no-profiles"]) == 0  # in one go: the same
+    assert len(json.loads((tmp_path / "figures.json").read_text())["accuracy"]) == 3
     for name, value in Pairing.read(tmp_path / "w.npz").weights.items():
         np.testing.assert_allclose(value, first[name], atol=2e-3)
 

@@ -161,8 +161,8 @@ class Commits:
             DatabaseError: It failed. What was gathered meanwhile is not tried: some of it may need what failed.
         """
         if self._upkeep is not None and (wait or self._upkeep.done()):
-            self._upkeep.result()
-            self._upkeep = None
+            upkeep, self._upkeep = self._upkeep, None
+            upkeep.result()
         if self._writing is None or not (wait or self._writing.done()):
             return False
         try:

@@ -124,14 +124,30 @@ class Transform:
         """
         out = np.empty(vectors.shape, np.float32)
         for start in range(0, len(vectors), _ROWS_AT_ONCE):
-            rows = vectors[start : start + _ROWS_AT_ONCE].astype(np.float64) - self.mean
-            if self.matrix is not None:
-                rows = rows @ self._wide
-            norms = np.sqrt(np.square(rows).sum(axis=1))
+            rows = self._moved(vectors[start : start + _ROWS_AT_ONCE])
+            norms = _lengths(rows)
             if (nowhere := norms < _TINY).any():
                 rows[nowhere], norms[nowhere] = self._fallback, 1.0
             out[start : start + _ROWS_AT_ONCE] = rows / norms[:, None]
         return out
+
+    def distances(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How far vectors are from the mean: the lengths that ``apply`` brings to 1.
+
+        Args:
+            vectors: ndarray, shape=(N, D).
+
+        Returns:
+            ndarray, shape=(N,), dtype=float64, in units that are the same for all vectors of one search space.
+        """
+        starts = range(0, len(vectors), _ROWS_AT_ONCE)
+        parts = [_lengths(self._moved(vectors[start : start + _ROWS_AT_ONCE])) for start in starts]
+        return np.concatenate([np.zeros(0), *parts])
+
+    def _moved(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Vectors in the search space, of whatever length."""
+        rows = vectors.astype(np.float64) - self.mean
+        return rows if self.matrix is None else rows @ self._wide
 
     @cached_property
     def _wide(self) -> NDArray[np.float64]:
@@ -184,6 +200,11 @@ class Transform:
         if kind not in KINDS or mean.ndim != 1 or (matrix is not None and matrix.shape != (len(mean),) * 2):
             raise QueryError(f"a search space that is damaged (kind {kind!r}): run `protvec calibrate`")
         return cls(kind, mean, matrix, shrinkage, number)
+
+
+def _lengths(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths: NDArray[np.float64] = np.sqrt(np.square(rows).sum(axis=1))
+    return lengths
 
 
 def raw(dimension: int) -> Transform:

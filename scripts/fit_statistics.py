@@ -4,7 +4,8 @@
 Every domain is compared with all the others, and cosines with domains of other folds are put into the units of the null
 that the domain's comparison with a sample gives it, as a search does. Printed is what the nulls of these domains are
 like, without their labels (``fit_prior``), and how many domains in a thousand have each of the tails
-(docs/statistics.md), by the cosines of whole proteins and by those of segments. Usage::
+(docs/statistics.md): of all, and of those of each kind, from the ordinary to the most unusual; by the cosines of whole
+proteins and by those of segments. Usage::
 
     python scripts/fit_statistics.py scop40.fa                     # some minutes
     python scripts/fit_statistics.py scop40.fa --model ankh-base
@@ -24,12 +25,12 @@ from _bench import provenance, write_json
 from _bench_homology import read_labelled
 from bench_engine import positive, print_provenance
 
-from protvec.statistics import cosine_prior, fisher, fit_many, fit_prior, fit_tails, segment_prior
+from protvec.statistics import EDGES, Usual, cosine_prior, fisher, fit_many, fit_prior, fit_tails, segment_prior
 from protvec.statistics.shipped import TAILS
 from protvec.store import matrix_of
 from protvec.store.segments.rule import Pieces, rule_of
 from protvec.store.segments.vectors import segments_of
-from protvec.transform import Moments, fit
+from protvec.transform import Moments, Transform, fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -68,9 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scores = Scores(table, options.sample, options.seed)
     for name, prior, fitted, z in scores.standard():
         z[folds[:, None] == folds] = np.nan
-        result[name] = {"prior": _values(fitted), "tails": _weights(fit_tails(prior.law, z, TAILS))}
+        groups = {"all": np.arange(len(z)), **scores.kinds()}
+        tails = {group: _weights(fit_tails(prior.law, z[rows], TAILS)) for group, rows in groups.items() if len(rows)}
+        result[name] = {"prior": _values(fitted), "tails": tails}
         print(f"{name}: {_line(result[name]['prior'])}")
-        print(f"{name}: {', '.join(f'{1000 * weight:.0f}' for weight in result[name]['tails'])}", flush=True)
+        for group, weights in tails.items():
+            shares = ", ".join(f"{1000 * weight:.0f}" for weight in weights)
+            print(f"{name}, {group} ({len(groups[group]):,}): {shares}", flush=True)
     if options.json:
         write_json(options.json, result)
     return 0
@@ -98,6 +103,18 @@ class Scores:
         self._vectors = matrix_of(table["vector"])
         self._lengths = table["length"].to_numpy()
         self._sample = np.sort(np.random.default_rng(seed).permutation(table.num_rows)[:sample])
+
+    def kinds(self) -> dict[str, NDArray[np.int64]]:
+        """The domains of each kind, by name; nothing where these are too few to tell."""
+        space = _space(self._vectors)
+        far = space.distances(self._vectors)
+        number, dimension = self._vectors.shape
+        sample = self._sample
+        usual = Usual.fit(far[sample], self._lengths[sample], dimension=dimension, fitted_on=number)
+        if usual is None:
+            return {}
+        kinds = usual.kinds(far, self._lengths)
+        return {f"kind {kind}": np.flatnonzero(kinds == kind) for kind in range(len(EDGES) + 1)}
 
     def standard(self) -> Iterator[tuple[str, Prior, Prior, Floats]]:
         """What it is of, the prior, the prior fitted anew, and the scores: ndarray, shape=(N, N), dtype=float32."""
@@ -141,9 +158,13 @@ class Scores:
 
 
 def _whitened(vectors: Floats) -> Floats:
+    return _space(vectors).apply(vectors)
+
+
+def _space(vectors: Floats) -> Transform:
     moments = Moments(vectors.shape[1])
     moments.add(vectors)
-    return fit(moments, "whitened").apply(vectors)
+    return fit(moments, "whitened")
 
 
 if __name__ == "__main__":

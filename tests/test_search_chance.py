@@ -12,6 +12,7 @@ from test_cli import Cli
 
 import protvec
 from protvec.align import Scoring, scoring_for
+from protvec.engine.base import embed
 from protvec.errors import QueryError
 from protvec.search.chance import PRIORS
 
@@ -173,3 +174,28 @@ def test_the_command_prints_and_filters(cli: Cli, db: Database) -> None:
     assert all(float(row[10]) < 1e-3 < float(row[11]) for row in rows)
     cli("search", "--id", "cam", "--db", db.path, "-k", "1", "--columns", "evalue,bitscore")
     assert cli.out.splitlines()[0] == "evalue\tbitscore"
+
+
+MEMBRANE = "MK" + "LLVIALLGFVLLAIVLGLLF" * 4 + "KRK"
+
+
+def test_unusual_queries_need_more_of_a_score(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    vector = next(iter(embed(db.encoder(), [MEMBRANE]))).vector
+    plain = protvec.open(db.path).search(MEMBRANE, k=20)
+    assert "unusual" not in plain.chance  # of 312 proteins nobody is
+    assert _columns(plain, "evalue") == _columns(db.search_vector(vector, k=20), "evalue")
+    before = db.search_id("noise003", k=20)
+    monkeypatch.setattr("protvec.statistics.kinds._ENOUGH", 1)
+    again = protvec.open(db.path)
+    unusual = again.search(MEMBRANE, k=20)
+    assert unusual.ids == plain.ids
+    assert (values(unusual, "evalue") > values(plain, "evalue"))[:3].all()
+    assert "queries of unusual composition (kind " in unusual.chance
+    usual = again.search_id("noise003", k=20)
+    assert "unusual" not in usual.chance
+    assert values(usual, "evalue")[0] < values(before, "evalue")[0]  # itself, by the tail
+    whole = {hits.query: _columns(hits, "evalue") for hits in again.search_all(k=20, include_self=True)}
+    assert whole["noise003"] == _columns(usual, "evalue")
+    by_text = again.search(MEMBRANE, k=20, text="noise003")
+    assert "unusual" in by_text.chance
+    assert "unusual" not in again.search_vector(vector, k=20).chance  # whose length is not known

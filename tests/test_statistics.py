@@ -10,7 +10,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from protvec.statistics import GUMBEL, Law, Null, Prior, Tail, fit_many, fit_prior, fit_tails, log_chosen, log_length
+from protvec.statistics import (
+    EDGES,
+    GUMBEL,
+    Law,
+    Null,
+    Prior,
+    Tail,
+    Usual,
+    cosine_prior,
+    fit_many,
+    fit_prior,
+    fit_tails,
+    log_chosen,
+    log_length,
+    segment_prior,
+)
 
 LAWS = st.builds(Law, st.sampled_from([1.0, 1.5, 5.0, 30.0, 200.0]))
 
@@ -72,7 +87,7 @@ def test_a_quantile_has_its_share_above_it(law: Law, share: float) -> None:
 @given(st.sampled_from([Law(1.0), Law(20.0), Law(20.0, (Tail(1e-4, 2.0),))]), st.floats(-30, 1e4), st.floats(0, 100))
 def test_survival_never_rises_and_is_never_nothing(law: Law, z: float, further: float) -> None:
     here, there = law.log_survival(z), law.log_survival(z + further)
-    assert -np.inf < there <= here <= 0
+    assert -np.inf < there <= here + 1e-12 <= 1e-12  # sums are rounded
 
 
 def test_a_tail_is_added_to_the_body() -> None:
@@ -340,3 +355,74 @@ def test_a_query_without_scores_has_the_usual_tails() -> None:
     assert null.tails == pytest.approx((0.8, 0.2))
     z = np.array([2.0, 5.0, 9.0])
     np.testing.assert_allclose(null.law.log_survival(z, np.array(null.tails)), law.log_survival(z))
+
+
+def distances(lengths: np.ndarray, seed: int) -> np.ndarray:
+    """Of mean vectors: the fewer residues, the farther."""
+    rng = np.random.default_rng(seed)
+    return np.sqrt(200 + 20_000 / lengths) * np.exp(rng.normal(0, 0.08, len(lengths)))
+
+
+def test_kinds_are_distances_for_the_length() -> None:
+    rng = np.random.default_rng(1)
+    lengths = rng.integers(40, 900, 512)
+    usual = Usual.fit(distances(lengths, 2), lengths, dimension=256, fitted_on=100_000)
+    assert usual is not None
+    assert usual.width == pytest.approx(0.08, rel=0.1)
+    others = rng.integers(40, 900, 5000)
+    far = distances(others, 3)
+    kinds = usual.kinds(far, others)
+    assert (kinds > 0).mean() == pytest.approx(0.067, abs=0.03)  # beyond 1.5 deviations
+    for part in (others < 60, (others > 60) & (others < 120), others > 500):
+        assert (kinds[part] > 0).mean() < 0.2
+    tiny = rng.integers(4, 40, 500)
+    assert (usual.kinds(distances(tiny, 6), tiny) == 0).mean() > 0.8
+    assert usual.kinds(far * np.exp(5 * 0.08), others).mean() > len(EDGES) - 0.5
+    assert (usual.kinds(np.zeros(1), [200]) == 0).all()
+
+
+def test_of_few_proteins_nobody_is_unusual() -> None:
+    lengths = np.arange(100, 612)
+    far = distances(lengths, 4)
+    assert Usual.fit(far, lengths, dimension=256, fitted_on=2_000) is None
+    assert Usual.fit(far[:50], lengths[:50], dimension=256, fitted_on=9_000) is None
+    assert Usual.fit(far, lengths, dimension=256, fitted_on=2_048) is not None
+
+
+def test_proteins_that_took_no_part_in_the_fit_are_as_far() -> None:
+    rng = np.random.default_rng(5)
+    fitted_on, others = (rng.standard_normal((n, 40)) for n in (400, 4000))
+    factor = np.linalg.cholesky(np.linalg.inv(fitted_on.T @ fitted_on / 400))
+    inside, outside = (np.linalg.norm(each @ factor, axis=1) for each in (fitted_on, others))
+    usual = Usual.fit(inside, np.full(400, 200), dimension=40, fitted_on=400)
+    assert usual is not None
+    assert (usual.kinds(outside, np.full(4000, 200)) > 0).mean() == pytest.approx(0.067, abs=0.03)
+    naive = (np.log(outside) - np.median(np.log(inside))) / np.log(inside).std() > EDGES[0]
+    assert naive.mean() > 0.1
+
+
+def test_the_kind_of_a_query_is_believed_as_its_sample_is() -> None:
+    light, heavy = (0.99, 0.01), (0.05, 0.95)
+    law = Law(20.0, (replace(LIGHT, weight=0.8), replace(HEAVY, weight=0.2)))
+    prior = replace(prior_of(law), kinds=(light, heavy))
+    z = drawn(law, (3, 200), 11)
+    nulls = fit_many(z[[0, 0, 0]], [200] * 200, query_lengths=[200] * 3, prior=prior, kinds=np.array([0, -1, 1]))
+    tails = [null.tails[1] for null in nulls if null.tails]
+    assert tails[0] < tails[1] < tails[2]
+    odds = [tail / (1 - tail) for tail in tails]
+    assert odds[2] / odds[0] == pytest.approx((0.95 / 0.05) / (0.01 / 0.99), rel=1e-6)  # Bayes' rule
+    (unknown,) = fit_many(z[:1], [200] * 200, query_lengths=[200], prior=prior)
+    assert unknown.tails == pytest.approx(nulls[1].tails)
+    many = fit_many(z[[0] * 150], [200] * 200, query_lengths=[200] * 150, prior=prior, kinds=np.arange(150) % 2)
+    assert many[64].tails == pytest.approx(nulls[0].tails)  # whatever is fitted beside it
+    assert many[149].tails == pytest.approx(nulls[2].tails)
+
+
+def test_shipped_weights_are_of_every_kind() -> None:
+    for prior in (cosine_prior("whitened", 256), segment_prior("whitened", 256)):
+        assert len(prior.kinds) == len(EDGES) + 1
+        for weights in prior.kinds:
+            assert sum(weights) == pytest.approx(1)
+            assert len(weights) == len(prior.law.tails)
+        far = np.array([prior.law.log_survival(9.0, np.array(weights)) for weights in prior.kinds])
+        assert (np.diff(far) > 0).all()  # the more unusual, the heavier

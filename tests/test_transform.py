@@ -52,6 +52,18 @@ def test_moments_do_not_depend_on_how_vectors_arrive(n: int, cuts: list[int], se
     assert np.allclose(moments.covariance, np.cov(of.T.astype(np.float64), bias=True), atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_distances_are_the_lengths_that_are_taken_away(kind: str) -> None:
+    of = vectors(300)
+    transform = fitted([of], D, kind)
+    distances = transform.distances(of)
+    matrix = np.eye(D) if transform.matrix is None else transform.matrix
+    np.testing.assert_allclose(
+        transform.apply(of) * distances[:, None], (of - transform.mean) @ matrix, rtol=1e-4, atol=1e-4
+    )
+    assert transform.distances(of[:0]).shape == (0,)
+
+
 @settings(max_examples=20)
 @given(st.sampled_from(KINDS), st.integers(2, 200), st.integers(0, 99))
 def test_what_is_applied_has_length_one_and_knows_no_company(kind: str, n: int, seed: int) -> None:

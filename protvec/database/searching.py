@@ -86,8 +86,9 @@ class Searching(Looking):
             limited = wanted.limited_to(_not_itself(query)) if exclude_self and not query.named else wanted
             rule = self.store.segment_rule
             pieces = None if rule is None else rule.pieces(embedding.residues)
+            length = len(query.sequence)
             yield nearest.search_vector(
-                self.store, embedding.vector, limited, query=query.id, exclude=own, pieces=pieces
+                self.store, embedding.vector, limited, query=query.id, exclude=own, pieces=pieces, length=length
             )
 
     def search_id(

@@ -17,7 +17,9 @@ from protvec.errors import QueryError
 from protvec.statistics import (
     ANY_ALIGNMENT,
     COSINE_ALIGNMENT,
+    EDGES,
     Z_ALIGNMENT,
+    Usual,
     cosine_prior,
     fisher,
     fit_many,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from protvec.store import Cut, Sample
     from protvec.store.reader import Reader
     from protvec.store.segments import Rule
+    from protvec.transform import Transform
 
 # Distinct sequences whose vectors a query is compared with, and with which it is aligned.
 COMPARED, ALIGNED = 512, 64
@@ -94,12 +97,14 @@ class Chance:
         sequences: Distinct sequences that are searched, which E-values count hits among.
         what: What is scored.
         segments: What segments score, where these are compared too.
+        kinds: ndarray, shape=(Q,): how unusual each query is, see ``kinds_of``; None where that is not known.
     """
 
     nulls: Sequence[Null]
     sequences: float
     what: str
     segments: OfSegments | None = None
+    kinds: NDArray[np.int64] | None = None
 
     def bits(
         self,
@@ -126,7 +131,8 @@ class Chance:
 
     def of(self, query: int) -> Chance:
         """That of one query."""
-        return Chance([self.nulls[query]], self.sequences, self.what, self.segments and self.segments.of(query))
+        kinds = None if self.kinds is None else self.kinds[query : query + 1]
+        return Chance([self.nulls[query]], self.sequences, self.what, self.segments and self.segments.of(query), kinds)
 
     def evalues(self, bits: NDArray[np.float64], *, share: float = 1.0) -> NDArray[np.float64]:
         """E-values of scores in bits.
@@ -148,7 +154,10 @@ class Chance:
         if not null.scores:
             return f"{among}; null: prior alone, as there is nothing to fit it on"
         left = f", {null.left_out:,} left out as homologues'" if null.left_out else ""
-        return f"{among}; null: fitted on this query's {self.what} with {null.scores:,} of them{left}, and a prior"
+        prior = "a prior"
+        if self.kinds is not None and self.kinds[query] > 0:
+            prior += f" of queries of unusual composition (kind {self.kinds[query]} of {len(EDGES)})"
+        return f"{among}; null: fitted on this query's {self.what} with {null.scores:,} of them{left}, and {prior}"
 
 
 def check_evalue(evalue: float | None) -> None:
@@ -168,6 +177,7 @@ def of_vectors(
     among: str | None,
     scoring: str | None,
     cut: Cut | None = None,
+    kinds: NDArray[np.int64] | None = None,
 ) -> Chance:
     """What cosines of unrelated proteins are.
 
@@ -177,6 +187,7 @@ def of_vectors(
         among: The condition that the searched proteins meet.
         scoring: As for ``Store.find``.
         cut: The segments of the queries, where these are compared too.
+        kinds: ndarray, shape=(N,): how unusual each query is, see ``kinds_of``.
     """
     view = view.still()  # all of one version, whatever others write
     sample, vectors = view.sample(COMPARED), _vectors(view, scoring)
@@ -186,12 +197,45 @@ def of_vectors(
     kind = "raw" if scoring == "raw" else view.scoring.kind
     prior = cosine_prior(kind, projected.shape[1])
     lengths = sample.table["length"].to_numpy()
-    nulls = fit_many(_unlike(cosines), lengths, query_lengths=[200] * len(projected), prior=prior)
-    segments = None if cut is None else _of_segments(view, cut, lengths, segment_prior(kind, projected.shape[1]))
-    return Chance(nulls, _sequences(view, among), "cosines", segments)
+    nulls = fit_many(_unlike(cosines), lengths, query_lengths=[200] * len(projected), prior=prior, kinds=kinds)
+    segments = None
+    if cut is not None:
+        segments = _of_segments(view, cut, lengths, segment_prior(kind, projected.shape[1]), kinds)
+    return Chance(nulls, _sequences(view, among), "cosines", segments, kinds)
 
 
-def _of_segments(view: Reader, cut: Cut, lengths: NDArray[np.int64], prior: Prior) -> OfSegments:
+def kinds_of(
+    view: Reader, vectors: NDArray[np.float32], lengths: Sequence[int], *, scoring: str | None
+) -> NDArray[np.int64] | None:
+    """How unusual queries are: how far their vectors are from the mean of the database, for their lengths.
+
+    Args:
+        view: The database that is searched.
+        vectors: ndarray, shape=(N, D): queries as the model gives them.
+        lengths: N numbers of residues.
+        scoring: As for ``Store.find``.
+
+    Returns:
+        ndarray, shape=(N,): from 0, the ordinary, see ``Usual.kinds``; None where cosines are not of whitened vectors,
+        or of too few proteins to tell.
+    """
+    compared = view.scoring
+    if scoring == "raw" or compared.key is None or compared.kind != "whitened":
+        return None
+    space = view.transform(compared.key)
+    usual = view.of_version("usual", lambda: _usual(view, space))
+    return None if usual is None else usual.kinds(space.distances(vectors), lengths)
+
+
+def _usual(view: Reader, space: Transform) -> Usual | None:
+    table = view.sample(COMPARED).table
+    far = space.distances(matrix_of(table["vector"])) if table.num_rows else np.zeros(0)
+    return Usual.fit(far, table["length"].to_numpy(), dimension=space.dimension, fitted_on=space.proteins)
+
+
+def _of_segments(
+    view: Reader, cut: Cut, lengths: NDArray[np.int64], prior: Prior, kinds: NDArray[np.int64] | None
+) -> OfSegments:
     """One segment of each query with one of each protein of the sample, in turn."""
     rule = view.segment_rule
     assert rule is not None
@@ -200,9 +244,8 @@ def _of_segments(view: Reader, cut: Cut, lengths: NDArray[np.int64], prior: Prio
     turn = firsts[:, None] + np.arange(len(vectors)) % cut.counts[:, None]
     # Rounded, as the last digits of a sum depend on how it is taken.
     cosines = np.array([np.einsum("ij,ij->i", cut.vectors[row], vectors) for row in turn]).astype(np.float32)
-    nulls = fit_many(
-        _unlike(cosines, _ITSELF_ROUNDED), rule.within(lengths), query_lengths=[200] * len(cut.counts), prior=prior
-    )
+    scores, usual = _unlike(cosines, _ITSELF_ROUNDED), [200] * len(cut.counts)
+    nulls = fit_many(scores, rule.within(lengths), query_lengths=usual, prior=prior, kinds=kinds)
     return OfSegments(nulls, cut.counts, rule)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pyarrow as pa
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
     from protvec.search.chance import Chance
     from protvec.search.nearest import Wanted
@@ -66,29 +66,27 @@ def by_text(proteins: int) -> IndexUse:
 
 def search_both(
     store: Reader,
-    vectors: ArrayLike | Sequence[ArrayLike],
+    queries: NDArray[np.float32],
     text: str,
     wanted: Wanted,
     *,
     names: Sequence[str],
     exclude: Sequence[str | None],
-    projected: bool = False,
+    kinds: NDArray[np.int64] | None = None,
 ) -> list[Hits]:
     """The hits of several vectors, each ranked by the vector and by one text.
 
     Args:
         store: The database.
-        vectors: ndarray, shape=(N, D).
+        queries: ndarray, shape=(N, D), in the database's search space.
         text: The text.
         wanted: What to find.
         names: N names of queries.
         exclude: For each query the id of a protein that is left out, or None.
-        projected: Whether the vectors are of the database's search space already.
+        kinds: ndarray, shape=(N,): how unusual each query is, where that is known.
     """
     view = store.pinned()  # both rankings are of one version
     depth = max(DEPTH, TIMES_K * wanted.k) + any(each is not None for each in exclude)
-    given = np.asarray(vectors, np.float32)
-    queries = given if projected else view.project(given, scoring=wanted.scoring)
     near = view.find(queries, k=depth, where=wanted.where, columns=[], scoring=wanted.scoring, projected=True)
     matching = _matching(view, text, wanted, depth)
     ends = np.cumsum(near.counts)
@@ -97,7 +95,7 @@ def search_both(
         for end, count, query, left_out in zip(ends, near.counts, queries, exclude, strict=True)
     ]
     about = _columns_of(view, fused, [*dict.fromkeys([*wanted.columns, "length"])])
-    chance = of_vectors(view, queries, among=wanted.among, scoring=wanted.scoring)
+    chance = of_vectors(view, queries, among=wanted.among, scoring=wanted.scoring, kinds=kinds)
     hits = []
     for number, (name, each) in enumerate(zip(names, fused, strict=True)):
         table = _table(name, each, about, wanted, chance.of(number))

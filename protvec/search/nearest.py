@@ -10,7 +10,7 @@ import numpy as np
 
 from protvec.errors import FilterError, QueryError
 from protvec.search.aligning import CANDIDATES, OF_ALIGNED, aligning
-from protvec.search.chance import check_evalue, of_vectors
+from protvec.search.chance import check_evalue, kinds_of, of_vectors
 from protvec.search.combined import search_both
 from protvec.search.hits import EVIDENCE, Hits
 from protvec.search.segments import OF_SEGMENTS, cut_queries, places, with_segments
@@ -174,6 +174,7 @@ def search_vector(
     exclude: str | None = None,
     projected: bool = False,
     pieces: Pieces | None = None,
+    length: int | None = None,
 ) -> Hits:
     """The proteins whose vectors have the highest cosine with a vector.
 
@@ -186,12 +187,14 @@ def search_vector(
         projected: Whether the vector is of the database's search space, as ``Store.project`` returns it: then it is
             compared with whole proteins alone.
         pieces: The segments of the query, of one that is cut.
+        length: Residues of the query, where they are known: E-values know what kind of query it is then.
 
     Raises:
         QueryError: the vector cannot be used.
     """
+    lengths = None if length is None else [length]
     (hits,) = search_block(
-        store, [vector], wanted, names=[query], exclude=[exclude], projected=projected, pieces=[pieces]
+        store, [vector], wanted, names=[query], exclude=[exclude], projected=projected, pieces=[pieces], lengths=lengths
     )
     return hits
 
@@ -205,6 +208,7 @@ def search_block(
     exclude: Sequence[str | None] | None = None,
     projected: bool = False,
     pieces: Sequence[Pieces | None] | None = None,
+    lengths: Sequence[int] | None = None,
 ) -> list[Hits]:
     """The hits of several vectors, compared at once: the same as one by one.
 
@@ -216,20 +220,24 @@ def search_block(
         exclude: For each query the id of a protein that is left out, or None.
         projected: As for ``search_vector``.
         pieces: N, the segments of each query, or None.
+        lengths: N, the residues of each query; None where they are not known, as of what is projected.
 
     Raises:
         QueryError: a vector cannot be used.
     """
+    store = store.still()  # all of one version, whatever others write
+    queries = _projected(store, vectors, wanted, projected)
+    kinds = None
+    if lengths is not None:
+        kinds = kinds_of(store, query_matrix(vectors, store.space.dimension), lengths, scoring=wanted.scoring)
     if wanted.text is not None:
         left_out = [None] * len(names) if exclude is None else exclude
-        return search_both(store, vectors, wanted.text, wanted, names=names, exclude=left_out, projected=projected)
-    store = store.still()  # all of one version, whatever others write
+        return search_both(store, queries, wanted.text, wanted, names=names, exclude=left_out, kinds=kinds)
     leave_out = exclude is not None and any(each is not None for each in exclude)
-    queries = _projected(store, vectors, wanted, projected)
     number = wanted.k + leave_out
     found, cut = _found(store, vectors, queries, pieces, wanted, number, by_segments=not projected)
     query = np.repeat(np.arange(len(names)), found.counts)
-    chance = of_vectors(store, queries, among=wanted.among, scoring=wanted.scoring, cut=cut)
+    chance = of_vectors(store, queries, among=wanted.among, scoring=wanted.scoring, cut=cut, kinds=kinds)
     table = _with_chance(found.table, chance, query)
     if cut is not None:
         for name, values in places(table, query, pieces, store).items():

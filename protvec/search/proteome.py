@@ -91,4 +91,6 @@ def _block(
 ) -> Iterable[Hits]:
     if wanted.align is not None:
         return search_stored(asked, searched, ids, vectors, wanted, leave_out_self=leave_out_self)
-    return search_block(searched, vectors, wanted, names=ids, exclude=ids if leave_out_self else None, pieces=pieces)
+    lengths = asked.get(ids, columns=["length"])["length"].to_pylist()
+    left_out = ids if leave_out_self else None
+    return search_block(searched, vectors, wanted, names=ids, exclude=left_out, pieces=pieces, lengths=lengths)

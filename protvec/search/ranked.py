@@ -111,7 +111,10 @@ def _candidates(view: Reader, asked: Asked, wanted: Wanted, how: Aligning) -> tu
     pieces = None if rule is None else rule.pieces(asked.chain.residues)
 
     def nearest(which: Wanted) -> Hits:
-        return search_vector(view, asked.vector, which, query=asked.name, exclude=asked.exclude, pieces=pieces)
+        length = len(asked.chain)
+        return search_vector(
+            view, asked.vector, which, query=asked.name, exclude=asked.exclude, pieces=pieces, length=length
+        )
 
     near = nearest(plain)
     table = near.to_arrow()

@@ -118,7 +118,12 @@ def log_p(
 
 
 def fit_many(
-    scores: NDArray[np.float64], lengths: ArrayLike, *, query_lengths: Sequence[int], prior: Prior
+    scores: NDArray[np.float64],
+    lengths: ArrayLike,
+    *,
+    query_lengths: Sequence[int],
+    prior: Prior,
+    kinds: NDArray[np.int64] | None = None,
 ) -> list[Null]:
     """The null of each of several queries by censored maximum likelihood, shrunk to a prior.
 
@@ -132,11 +137,13 @@ def fit_many(
         lengths: M numbers of residues.
         query_lengths: Q of them.
         prior: What such scores are like, for this database or for the model.
+        kinds: ndarray, shape=(Q,): which kind of query each is; below 0, or None, where that is not known.
     """
+    weights = prior.tail_weights(kinds, len(scores))
     parts = [slice(start, start + _AT_ONCE) for start in range(0, max(len(scores), 1), _AT_ONCE)]
 
     def fitted(part: slice) -> list[Null]:
-        return _fit(scores[part], lengths, query_lengths[part], prior)
+        return _fit(scores[part], lengths, query_lengths[part], prior, weights[part])
 
     if len(parts) == 1:
         return fitted(parts[0])
@@ -144,7 +151,13 @@ def fit_many(
         return [null for nulls in pool.map(fitted, parts) for null in nulls]
 
 
-def _fit(scores: NDArray[np.float64], lengths: ArrayLike, query_lengths: Sequence[int], prior: Prior) -> list[Null]:
+def _fit(
+    scores: NDArray[np.float64],
+    lengths: ArrayLike,
+    query_lengths: Sequence[int],
+    prior: Prior,
+    weights: NDArray[np.float64],
+) -> list[Null]:
     """``fit_many`` of some of the queries, which is the same for each as beside others."""
     x = log_length(lengths)
     there = np.isfinite(scores)
@@ -167,7 +180,7 @@ def _fit(scores: NDArray[np.float64], lengths: ArrayLike, query_lengths: Sequenc
     left_out = foreign.sum(axis=1)
     number = there.sum(axis=1) - left_out
     known = number + prior.weights[2]
-    tails = _tails(prior.law, line.standard(sample), there, known)
+    tails = _tails(prior.law, line.standard(sample), there, known, weights)
     columns = zip(*line, number, left_out, known, tails, strict=True)
     return [
         Null(prior.law, float(a), float(b), float(s), prior.spread, int(m), int(f), float(k), t)
@@ -176,12 +189,16 @@ def _fit(scores: NDArray[np.float64], lengths: ArrayLike, query_lengths: Sequenc
 
 
 def _tails(
-    law: Law, z: NDArray[np.float64], there: NDArray[np.bool_], known: NDArray[np.float64]
+    law: Law,
+    z: NDArray[np.float64],
+    there: NDArray[np.bool_],
+    known: NDArray[np.float64],
+    weights: NDArray[np.float64],
 ) -> Sequence[tuple[float, ...] | None]:
     """How likely each tail is that of each query, from all of its scores: those that were left out are far out."""
     if len(law.tails) <= 1:
         return [None] * len(z)
-    return [tuple(row) for row in likely(law, law.careful(z, known[:, None]), there).tolist()]
+    return [tuple(row) for row in likely(law, law.careful(z, known[:, None]), there, weights).tolist()]
 
 
 def foreign_from(law: Law, number: int) -> float:

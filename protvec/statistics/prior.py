@@ -37,6 +37,7 @@ class Prior:
         spread: How the width rises with the log length of the target, on a log scale; the same for every null.
         weights: How many scores of a query this weighs as much as, for place, slope and scale.
         queries: How many queries it was fitted on; 0 for what ships with protvec.
+        kinds: What the tails of the law weigh for queries of each kind (``kinds.py``), where that is known.
     """
 
     law: Law
@@ -46,6 +47,20 @@ class Prior:
     spread: float = 0.0
     weights: tuple[float, float, float] = (1.0, 5.0, 10.0)
     queries: int = 0
+    kinds: tuple[tuple[float, ...], ...] = ()
+
+    def tail_weights(self, kinds: NDArray[np.int64] | None, queries: int) -> NDArray[np.float64]:
+        """What each tail weighs for each query before its scores are looked at: ndarray, shape=(Q, K).
+
+        Args:
+            kinds: ndarray, shape=(Q,): the kind of each; below 0, or None, where it is not known.
+            queries: Q.
+        """
+        usual = np.array([tail.weight for tail in self.law.tails])
+        if kinds is None or not self.kinds:
+            return np.tile(usual, (queries, 1))
+        weights: NDArray[np.float64] = np.array([usual, *self.kinds])[np.maximum(kinds, -1) + 1]
+        return weights
 
     def belief(self, query_lengths: Sequence[int] | NDArray[np.int64]) -> Belief:
         """What is believed of the null of each query."""

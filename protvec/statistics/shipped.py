@@ -37,6 +37,19 @@ TAILS = (
 # How many queries have each, in thousandths: by whole proteins, and by segments.
 _WHOLE = (677, 6, 143, 114, 24, 9, 18, 3, 5)
 _SEGMENTS = (699, 9, 138, 96, 26, 3, 18, 11, 0)
+# The same of queries of each kind, from the ordinary to the most unusual (``kinds.py``).
+_WHOLE_BY_KIND = (
+    (720, 6, 145, 102, 14, 5, 7, 0, 0),
+    (266, 20, 185, 288, 99, 52, 89, 0, 0),
+    (162, 11, 107, 189, 223, 87, 187, 23, 11),
+    (4, 29, 0, 26, 185, 0, 245, 174, 338),
+)
+_SEGMENTS_BY_KIND = (
+    (724, 9, 136, 95, 13, 3, 13, 8, 0),
+    (537, 12, 169, 149, 73, 0, 54, 7, 0),
+    (466, 8, 118, 124, 157, 0, 97, 30, 0),
+    (42, 14, 107, 0, 489, 7, 141, 154, 46),
+)
 
 # Raw cosines lie elsewhere for every model: of the place next to nothing is believed.
 _RAW = Prior(
@@ -103,6 +116,7 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
         log_scale=(0.12 - 0.5 * math.log(dimension), 0.07),
         spread=0.072,
         weights=(20.0, 20.0, 20.0),
+        kinds=tuple(map(_shares, _WHOLE_BY_KIND)),
     )
 
 
@@ -110,11 +124,18 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
 def segment_prior(kind: str, dimension: int) -> Prior:
     """The same of cosines of one segment with one other."""
     prior = cosine_prior(kind, dimension)
-    return replace(prior, law=Law(prior.law.shape, _weighted(_SEGMENTS))) if kind == "whitened" else prior
+    if kind != "whitened":
+        return prior
+    law = Law(prior.law.shape, _weighted(_SEGMENTS))
+    return replace(prior, law=law, kinds=tuple(map(_shares, _SEGMENTS_BY_KIND)))
 
 
 def _weighted(counts: tuple[int, ...]) -> tuple[Tail, ...]:
-    return tuple(replace(tail, weight=count / sum(counts)) for tail, count in zip(TAILS, counts, strict=True))
+    return tuple(replace(tail, weight=share) for tail, share in zip(TAILS, _shares(counts), strict=True))
+
+
+def _shares(counts: tuple[int, ...]) -> tuple[float, ...]:
+    return tuple(count / sum(counts) for count in counts)
 
 
 def fisher(cosines: ArrayLike) -> NDArray[np.float64]:

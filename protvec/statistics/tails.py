@@ -30,19 +30,22 @@ _FAR = 30.0
 _STEPS = 400
 
 
-def likely(law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_]) -> NDArray[np.float64]:
+def likely(
+    law: Law, z: NDArray[np.float64], counted: NDArray[np.bool_], weights: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """How likely each tail of the law is that of each query.
 
     Args:
         law: The law, with K tails.
         z: ndarray, shape=(Q, M): standard scores of a sample.
         counted: ndarray, shape=(Q, M): the others are left out.
+        weights: ndarray, shape=(Q, K): what is known before.
 
     Returns:
         ndarray, shape=(Q, K): 1 together for each query.
     """
     log = _log_likelihood(law, z, counted, _END, _KIN) + np.log(_FEW_HAVE)
-    log += np.log(np.maximum(law.tail_values[2], 1e-300))[:, None]
+    log += np.log(np.maximum(weights, 1e-300))[:, :, None]
     shares: NDArray[np.float64] = _shares(log.reshape(len(log), -1)).reshape(log.shape).sum(axis=2)
     return shares
 

@@ -144,9 +144,9 @@ def test_a_profile_is_the_mean_over_what_is_aligned() -> None:
     described = found.described(pairing)
     total = 1 + likely.sum(axis=1)
     np.testing.assert_allclose(
-        described.vectors, (own.vectors + likely @ theirs.vectors) / total[:, None] * 1.6**0.5, rtol=1e-4, atol=1e-6
+        described.vectors, (own.vectors + likely @ theirs.vectors) / total[:, None] * 1.3**0.5, rtol=1e-4, atol=1e-6
     )
-    levels = (own.levels + likely @ theirs.levels) / total - 0.3
+    levels = (own.levels + likely @ theirs.levels) / total - 0.35
     np.testing.assert_allclose(described.levels, levels, rtol=1e-4, atol=1e-6)
     many = profile(query, [relative, target] * 3, pairing, threads=2).described(pairing)
     np.testing.assert_array_equal(

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # A mean of vectors that differ is shorter than they are, and what it makes of a pair is more to be relied on: of a pair
 # of profiles products count so many times, and so much is added (chosen among few: docs/alignment.md).
-SHARPER, STRICTER = 1.6, -0.6
+SHARPER, STRICTER = 1.3, -0.7
 
 
 def profile(protein: Chain, relatives: Iterable[Chain], pairing: Pairing, *, threads: int | None = None) -> Chain:

@@ -53,6 +53,7 @@ MODES = {
 
 def make(domains: Iterable[Domain], folder: Path, model: str, threads: int | None) -> tuple[protvec.Database, float]:
     """A database of these sequences, and how many seconds it took; one that is in the folder already is used again."""
+    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "targets.fa"
     write_fasta(file, domains)
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]

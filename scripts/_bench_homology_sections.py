@@ -155,15 +155,15 @@ def run_alignments(bench: Bench) -> list[dict[str, Any]]:
     start = time.perf_counter()
     classical = [smith_waterman(*pair) for pair in pairs]
     seconds = time.perf_counter() - start
-    database = bench.make(modes.as_domains(pairs))
+    database, model = bench.make(modes.as_domains(pairs)), Path(bench.options.model).name
     ours, our_seconds = modes.align(database, pairs)
     figures = [
         {"method": "Smith-Waterman, BLOSUM62", **accuracy(classical, true), "seconds": seconds},
-        {"method": bench.label("align"), **accuracy(ours, true), "seconds": our_seconds},
+        {"method": f"protvec align --no-profiles ({model})", **accuracy(ours, true), "seconds": our_seconds},
     ]
     if not bench.options.no_profiles and scoring_for(database.store.space.model).pairing is not None:
         ours, our_seconds = modes.align_profiles(bench.own(), pairs)
-        figures.append({"method": "protvec align --profiles", **accuracy(ours, true), "seconds": our_seconds})
+        figures.append({"method": f"protvec align ({model})", **accuracy(ours, true), "seconds": our_seconds})
     print(f"\npairs of residues in {len(wanted):,} alignments of {path.name}: means over alignments")
     rows = [
         [row["method"], "", *(f"{row[name]:.3f}" for name in ("precision", "recall", "f1")), f"{row['seconds']:.1f}"]

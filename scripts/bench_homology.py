@@ -16,7 +16,7 @@ The FASTA file has SCOP's labels: ``>d1dlwa_ a.1.1.1 …``, class, fold, superfa
 - alignments (with --reference): precision, recall and F1 of aligned residue pairs against reference alignments, each
   the mean over alignments, beside Smith-Waterman with BLOSUM62. The references are TM-align's paths (query, target,
   scores, lengths, path; those of one superfamily are taken), or .ali files of MALISAM and MALIDUP, or a folder of them.
-  Also as ``protvec align --profiles`` aligns, with all targets as the database (a second a pair; --no-profiles).
+  As ``protvec align`` does, with all targets as the database (a second a pair), and with its --no-profiles.
 - planted: domains of about 120 residues take the place of as many in proteins of 400 to 2,000 (--hosts, by default of
   chromosome 1 of Arabidopsis, fetched with pip): how often a search with the domain itself, and with another of its
   family, has that protein among the first ten. mean compares whole proteins alone, segments their segments too.
@@ -84,7 +84,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--reference", type=Path, metavar="FILE|DIR", help="reference alignments")
     parser.add_argument(
-        "--no-profiles", action="store_true", help="no alignments by profiles, which take a second each"
+        "--no-profiles", action="store_true", help="only alignments without profiles: those take a second each"
     )
     parser.add_argument("--hosts", type=Path, metavar="FASTA", help="proteins to plant domains in")
     parser.add_argument("--quick", action="store_true", help="a few minutes: the second number of these")

@@ -84,7 +84,11 @@ def test_a_quantile_has_its_share_above_it(law: Law, share: float) -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from([Law(1.0), Law(20.0), Law(20.0, (Tail(1e-4, 2.0),))]), st.floats(-30, 1e4), st.floats(0, 100))
+@given(
+    st.sampled_from([Law(1.0), Law(20.0), Law(20.0, (Tail(1e-4, 2.0, bend=0.1),))]),
+    st.floats(-30, 1e4),
+    st.floats(0, 100),
+)
 def test_survival_never_rises_and_is_never_nothing(law: Law, z: float, further: float) -> None:
     here, there = law.log_survival(z), law.log_survival(z + further)
     assert -np.inf < there <= here + 1e-12 <= 1e-12  # sums are rounded
@@ -100,13 +104,25 @@ def test_a_tail_is_added_to_the_body() -> None:
     np.testing.assert_allclose(np.exp(law.log_survival(z, likely)), np.minimum(both, 1), rtol=1e-9)
 
 
+def test_a_tail_that_bends_falls_faster_and_its_density_is_what_it_falls_by() -> None:
+    law = Law(20.0, (Tail(1e-3, 2.0, 0.5), Tail(1e-3, 2.0, 0.5, bend=0.1)))
+    tails, z = law.tail_values, np.linspace(3, 12, 2000)
+    plain, bent = np.exp(tails.log_survival(z)).T
+    np.testing.assert_allclose(bent / plain, np.exp(-0.1 * (z - 3) ** 2), rtol=1e-9)
+    middle = (z[1:] + z[:-1]) / 2
+    fallen = -np.diff(np.exp(tails.log_survival(z)), axis=0) / np.diff(z)[:, None]
+    np.testing.assert_allclose(tails.density(middle), fallen, rtol=1e-4)
+
+
 @pytest.mark.parametrize("shape", [0.0, -1.0, math.nan, math.inf])
 def test_no_law_has_such_a_shape(shape: float) -> None:
     with pytest.raises(ValueError, match="shape of the law"):
         Law(shape)
 
 
-@pytest.mark.parametrize("values", [(0.0, 1.0), (0.5, 1.0), (0.01, 0.0), (0.01, math.inf), (0.01, 1.0, 1.5)])
+@pytest.mark.parametrize(
+    "values", [(0.0, 1.0), (0.5, 1.0), (0.01, 0.0), (0.01, math.inf), (0.01, 1.0, 1.5), (0.01, 1.0, 1.0, -0.1)]
+)
 def test_no_tail_is_like_that(values: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="no tail has"):
         Tail(*values)

@@ -4,8 +4,9 @@ The body is the log-gamma law (Prentice, Biometrika 61, 1974): the negative loga
 is 1 for Gumbel's law of largest values, which the best local alignments of unrelated sequences follow (Karlin and
 Altschul 1990), and goes to infinity for the normal law.
 
-The tail is a small exponential part beside it, for the few pairs whose composition makes them alike. Queries differ
-in how many of these they have, by three orders of magnitude, so a law has several tails and says how common each is.
+The tail is a small part beside it, exponential or somewhat steeper, for the few pairs whose composition makes them
+alike. Queries differ in how many of these they have, by three orders of magnitude, so a law has several tails and says
+how common each is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,23 +33,48 @@ _ALL = 1e-6  # how nearly weights are 1 together
 class Tail:
     """A rare second kind of chance score: pairs that are alike without being related, as membrane proteins are.
 
-    Their share above z is ``share * exp(-(z - 3) / reach)``, and ``share`` below 3. It is added to that of the body.
+    With u = z - 3, their share above z is ``share * exp(-u / reach - bend * u**2)``, and ``share`` below 3. It is added
+    to that of the body.
 
     Attributes:
         share: How many there are, beyond 3 standard units.
-        reach: How far beyond that they are in the mean, in standard units.
+        reach: How far beyond that they are in the mean where there is no bend, in standard units.
         weight: How many queries have this tail, from 0 to 1.
+        bend: How much faster it falls the farther it goes; 0 for an exponential tail.
     """
 
     share: float
     reach: float
     weight: float = 1.0
+    bend: float = 0.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.share < 0.1 and 0 < self.reach < 100 and 0 <= self.weight <= 1):
+        if not (0 < self.share < 0.1 and 0 < self.reach < 100 and 0 <= self.weight <= 1 and 0 <= self.bend < 10):
             raise ValueError(
-                f"no tail has a share of {self.share}, a reach of {self.reach} and a weight of {self.weight}"
+                f"no tail has a share of {self.share}, a reach of {self.reach}, a bend of {self.bend} and a weight "
+                f"of {self.weight}"
             )
+
+
+class Tails(NamedTuple):
+    """Shares, reaches, weights and bends of tails: ndarray, shape=(K,), dtype=float64 each."""
+
+    share: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    weight: NDArray[np.float64]
+    bend: NDArray[np.float64]
+
+    def log_survival(self, z: ArrayLike) -> NDArray[np.float64]:
+        """Natural logarithm of the share of each above z: shape=(…, K) for z of shape=(…)."""
+        beyond = np.maximum(np.asarray(z, np.float64) - BEGIN, 0.0)[..., None]
+        log: NDArray[np.float64] = np.log(self.share) - beyond / self.reach - self.bend * beyond**2
+        return log
+
+    def density(self, z: ArrayLike) -> NDArray[np.float64]:
+        """The density of each, of the same shape."""
+        beyond = np.maximum(np.asarray(z, np.float64) - BEGIN, 0.0)[..., None]
+        density: NDArray[np.float64] = np.exp(self.log_survival(z)) * (1 / self.reach + 2 * self.bend * beyond)
+        return density
 
 
 @dataclass(frozen=True)
@@ -115,17 +141,16 @@ class Law:
         log = self.log_body(z)
         if not self.tails:
             return log
-        share, reach, weight = self.tail_values
-        chances = np.log(np.maximum(weight if likely is None else likely, 1e-300))
-        parts = chances + np.log(share) - np.maximum(z - BEGIN, 0.0)[..., None] / reach
+        tails = self.tail_values
+        parts = np.log(np.maximum(tails.weight if likely is None else likely, 1e-300)) + tails.log_survival(z)
         both: NDArray[np.float64] = np.logaddexp(log, np.logaddexp.reduce(parts, axis=-1))
         return np.minimum(both, 0.0)
 
     @cached_property
-    def tail_values(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Shares, reaches and weights of the tails, shape=(K,) each."""
-        share, reach, weight = np.array([(tail.share, tail.reach, tail.weight) for tail in self.tails]).reshape(-1, 3).T
-        return share, reach, weight
+    def tail_values(self) -> Tails:
+        """The tails as arrays."""
+        values = [(tail.share, tail.reach, tail.weight, tail.bend) for tail in self.tails]
+        return Tails(*np.array(values, np.float64).reshape(-1, 4).T)
 
     def log_predicted(
         self, z: ArrayLike, known: ArrayLike, likely: NDArray[np.float64] | None = None

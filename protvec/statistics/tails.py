@@ -61,7 +61,7 @@ def fit_tails(law: Law, z: NDArray[np.float64], tails: Sequence[Tail]) -> Law:
     found = Law(law.shape, tuple(replace(tail, weight=1 / len(tails)) for tail in tails))
     there = np.isfinite(z)
     log = _log_likelihood(found, np.where(there, z, 0.0), there, _FAR, np.zeros(1))[:, :, 0]
-    weights = found.tail_values[2]
+    weights = found.tail_values.weight
     for _ in range(_STEPS):
         weights = _shares(log + np.log(np.maximum(weights, 1e-300))).mean(axis=0)
     each = zip(found.tails, weights / weights.sum(), strict=True)
@@ -75,13 +75,13 @@ def _log_likelihood(
 
     Each of the J shares of ``kin`` is of relatives, which are spread evenly up to the end.
     """
-    share, reach, _ = law.tail_values
+    tails = law.tail_values
     low, high = np.exp(law.log_body([BEGIN, end]))
-    expected = low - high + share * -np.expm1((BEGIN - end) / reach)
+    expected = low - high + tails.share - np.exp(tails.log_survival(end))
     log: NDArray[np.float64] = -counted.sum(axis=1)[:, None, None] * (expected[:, None] + kin)
     query, target = np.nonzero(counted & (z > BEGIN) & (z < end))
     values = z[query, target]
-    density = np.exp(law.log_density(values))[:, None] + share / reach * np.exp((BEGIN - values)[:, None] / reach)
+    density = np.exp(law.log_density(values))[:, None] + tails.density(values)
     np.add.at(log, query, np.log(density[:, :, None] + kin / (end - BEGIN)))
     return log
 

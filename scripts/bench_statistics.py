@@ -4,10 +4,10 @@
     python scripts/bench_statistics.py proteome.fa.gz --queries 500 --aligned 50
 
 Header lines of domains are ``>d1dlwa_ a.1.1.1``: class, fold, superfamily, family. Hits in other folds are errors; for
-queries that are turned around, which have no relatives, every hit is one. A proteome has no labels: there queries are
-turned around only, and hits of their own family, which is as like in composition, are told from others: those that
-BLASTP finds for the protein as it is, at E <= 10, where it is installed. Of equal sequences the first counts. All goes
-through the public API.
+queries that are turned around every hit is one, and those in other folds than their own, which is as like in
+composition, are counted beside. A proteome has no labels: there queries are turned around only, and their own family is
+what BLASTP finds for the protein as it is, at E <= 10, where it is installed. Of equal sequences the first counts. All
+goes through the public API.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 THRESHOLDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 DEPTH = 1000
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7")
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#56b4e9", "#cc79a7", "#d55e00")
 SIDE, EDGE = 360, 60
 
 
@@ -82,9 +82,9 @@ def of_folds(database: protvec.Database, records: list[Any], asked: argparse.Nam
 
 
 def of_turned(
-    database: protvec.Database, records: list[Any], family: Family | None, asked: argparse.Namespace
+    database: protvec.Database, records: list[Any], family: Family | None, asked: argparse.Namespace, *, kind: str
 ) -> dict[str, list[float]]:
-    """Errors a query of proteins that are turned around: of all hits and, where it is known, of other families."""
+    """Errors a query of proteins that are turned around: of all hits, and of other folds, or families, where known."""
     found = {}
     for name, count, options in (
         ("vectors", asked.queries, {"k": DEPTH}),
@@ -95,8 +95,16 @@ def of_turned(
         found[f"{name}, reversed queries"] = errors(answers, lambda *_: True)
         if family is not None:
             others = errors(answers, lambda query, target: target not in family.get(query, ()))
-            found[f"{name}, reversed, other families"] = others
+            found[f"{name}, reversed, other {kind}"] = others
     return found
+
+
+def of_one_fold(records: list[Any]) -> Family:
+    """The domains of the fold of each."""
+    folds: Family = {}
+    for each in records:
+        folds.setdefault(fold(each.description.split()[0]), set()).add(each.id)
+    return {each.id: folds[fold(each.description.split()[0])] for each in records}
 
 
 def _strict(folder: Path, threads: int) -> list[str]:
@@ -200,7 +208,10 @@ def measure(records: list[Any], asked: argparse.Namespace) -> dict[str, list[flo
     """Errors a query of each kind of search."""
     labelled = all(LABEL.fullmatch((each.description.split() or [""])[0]) for each in records)
     some = [records[i] for i in np.random.default_rng(asked.seed).permutation(len(records))]
-    family = None if labelled else families(some[: max(asked.queries, asked.aligned)], records, asked.threads)
+    if labelled:
+        family: Family | None = of_one_fold(records)
+    else:
+        family = families(some[: max(asked.queries, asked.aligned)], records, asked.threads)
     with tempfile.TemporaryDirectory() as scratch:
         database, _ = make(
             [Domain(each.id, (), each.sequence) for each in records],
@@ -210,7 +221,7 @@ def measure(records: list[Any], asked: argparse.Namespace) -> dict[str, list[flo
         )
         return {
             **(of_folds(database, some, asked) if labelled else {}),
-            **of_turned(database, some, family, asked),
+            **of_turned(database, some, family, asked, kind="folds" if labelled else "families"),
         }
 
 

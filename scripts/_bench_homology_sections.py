@@ -41,7 +41,6 @@ class Bench:
     def make(self, targets: Iterable[Domain]) -> protvec.Database:
         """A database of these."""
         folder = self.options.keep or self._scratch
-        folder.mkdir(parents=True, exist_ok=True)
         database, seconds = modes.make(targets, folder, self.options.model, self.options.threads)
         print(f"database of {len(database):,} by {self.options.model}: {seconds:.1f} s", flush=True)
         return database

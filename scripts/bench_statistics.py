@@ -67,13 +67,14 @@ def errors(answers: Iterable[Hits], wrong: Callable[[str, str], bool]) -> list[f
     return [float(each) for each in found / max(queries, 1)]
 
 
-def of_folds(database: protvec.Database, records: list[Any], asked: argparse.Namespace) -> dict[str, list[float]]:
+def of_folds(
+    database: protvec.Database, records: list[Any], family: Family, asked: argparse.Namespace
+) -> dict[str, list[float]]:
     """Errors a query of domains as they are."""
-    folds = {each.id: fold(each.description.split()[0]) for each in records}
 
     def ids(part: list[Any], **options: Any) -> list[float]:  # noqa: ANN401
         answers = database.search_ids([each.id for each in part], exclude_self=True, columns=[], **options)
-        return errors(answers, lambda query, target: folds[query] != folds[target])
+        return errors(answers, lambda query, target: target not in family[query])
 
     return {
         "vectors, other folds": ids(records[: asked.queries], k=DEPTH),
@@ -101,10 +102,11 @@ def of_turned(
 
 def of_one_fold(records: list[Any]) -> Family:
     """The domains of the fold of each."""
+    of = {each.id: fold(each.description.split()[0]) for each in records}
     folds: Family = {}
-    for each in records:
-        folds.setdefault(fold(each.description.split()[0]), set()).add(each.id)
-    return {each.id: folds[fold(each.description.split()[0])] for each in records}
+    for name, each in of.items():
+        folds.setdefault(each, set()).add(name)
+    return {name: folds[each] for name, each in of.items()}
 
 
 def _strict(folder: Path, threads: int) -> list[str]:
@@ -220,7 +222,7 @@ def measure(records: list[Any], asked: argparse.Namespace) -> dict[str, list[flo
             asked.threads,
         )
         return {
-            **(of_folds(database, some, asked) if labelled else {}),
+            **(of_folds(database, some, family, asked) if labelled and family is not None else {}),
             **of_turned(database, some, family, asked, kind="folds" if labelled else "families"),
         }
 

@@ -58,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     domains = read_labelled(options.fasta)
     with tempfile.TemporaryDirectory() as scratch:
         folder: Path = options.keep or Path(scratch)
-        folder.mkdir(parents=True, exist_ok=True)
         database, _ = modes.make(domains.values(), folder, options.model, options.threads)
         examples = read_examples(options.reference, domains)
         names = sorted({name for each in examples for name in (each.query, each.target)})

@@ -67,9 +67,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         folds = np.array([".".join(domains[name].fold) for name in table["id"].to_pylist()])
     scores = Scores(table, options.sample, options.seed)
+    groups = {"all": np.arange(len(folds)), **scores.kinds()}
     for name, prior, fitted, z in scores.standard():
         z[folds[:, None] == folds] = np.nan
-        groups = {"all": np.arange(len(z)), **scores.kinds()}
         tails = {group: _weights(fit_tails(prior.law, z[rows], TAILS)) for group, rows in groups.items() if len(rows)}
         result[name] = {"prior": _values(fitted), "tails": tails}
         print(f"{name}: {_line(result[name]['prior'])}")

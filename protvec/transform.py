@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protvec.errors import QueryError
+from protvec.products import eigh
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -239,7 +240,7 @@ def fit(moments: Moments, kind: str = "auto") -> Transform:
         return Transform(kind, moments.mean, None, None, moments.count)
     covariance = moments.covariance
     shrinkage = shrinkage_for(moments.count, moments.dimension)
-    values, vectors = np.linalg.eigh(covariance)
+    values, vectors = eigh(covariance)
     level = max(float(values.mean()), _TINY**2)
     # As wide as unshrunk identity would make them: of no effect on cosines, and floats stay near 1.
     scales = np.sqrt(level / ((1 - shrinkage) * np.maximum(values, 0) + shrinkage * level))

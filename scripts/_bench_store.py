@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from protvec.database import Database
     from protvec.fasta import Record
-    from protvec.store import Store, Stored
+    from protvec.store import Packed, Store
 
     Matrix = NDArray[np.float32]
 
@@ -81,27 +81,39 @@ def writing(codec: str, *, proteins: int) -> dict[str, float]:
     """Bytes a second of stored residues: through ``Store.write``, and the same bytes in plain pyarrow files.
 
     All are timed until the bytes are on the disk (``fsync``). ``ours`` is given arrays that are encoded and cut into
-    segments already, as plain files are and as an ingest does it while it embeds; ``raw`` is given float32, which it
-    encodes and cuts as well. How long encoding takes alone, on one thread, is there too.
+    segments already, as plain files are and as an ingest gathers them while it embeds; ``raw`` is given float32, which
+    it encodes and cuts as well. How long encoding takes alone, on one thread, is there too.
     """
-    from protvec.store import CODECS, Stored
+    from protvec.store import CODECS
 
     arrays, sequences = _arrays(proteins), _sequences(proteins)
     vectors = np.stack([array.mean(axis=0) for array in arrays])
     start = time.perf_counter()
     encoded = [CODECS[codec].encode(array) for array in arrays]
     encoding = time.perf_counter() - start
-    kept = [Stored(len(array), codec, scales, data) for array, (data, scales) in zip(arrays, encoded, strict=True)]
     stored = sum(len(data) + len(scales or b"") for data, scales in encoded)
     with tempfile.TemporaryDirectory() as scratch:
         plain = _timed(lambda: _write_plain(Path(scratch), encoded, _per_commit(codec)))
         stores = [_new_store(Path(scratch) / name, codec) for name in ("db", "raw")]
         cut = [stores[0].segments(array) for array in arrays]
-        ours = _timed(lambda: _write(stores[0], sequences, kept, vectors, cut=cut))
+        packed = list(_packed(stores[0], sequences, arrays))
+        ours = _timed(lambda: _write(stores[0], sequences, packed, vectors, cut=cut))
         raw = _timed(lambda: _write(stores[1], sequences, arrays, vectors, cut=list(map(stores[1].segments, arrays))))
     rates = {name: stored / seconds for name, seconds in (("ours", ours), ("raw", raw), ("plain", plain))}
     given = sum(array.nbytes for array in arrays)
     return rates | {"ratio": plain / ours, "raw_ratio": plain / raw, "encode": given / encoding}
+
+
+def _packed(store: Store, sequences: Sequence[str], arrays: Sequence[Matrix]) -> Iterator[Packed]:
+    """The arrays as an ingest gathers them, one for each commit."""
+    from protvec.store import digest
+
+    for part in _commits(store, len(arrays)):
+        packing = store.packing()
+        assert packing is not None
+        for text, array in zip(sequences[part], arrays[part], strict=True):
+            packing.add(digest(text), array)
+        yield packing
 
 
 def _write_plain(folder: Path, encoded: list[tuple[bytes, bytes | None]], commit: int) -> None:
@@ -135,28 +147,42 @@ def _new_store(path: Path, codec: str, dimension: int = DIMENSION) -> Store:
     return Store.create(path, Space("made-up", "", "", "0" * 64, dimension), codec=codec)
 
 
+def _commits(store: Store, count: int) -> Iterator[slice]:
+    """So many proteins in commits of an ingest's size."""
+    commit = _per_commit(store.codec)
+    return (slice(start, min(start + commit, count)) for start in range(0, count, commit))
+
+
 def _write(
     store: Store,
     sequences: list[str],
-    arrays: Sequence[Matrix | Stored],
+    arrays: Sequence[Matrix] | Sequence[Packed],
     vectors: Matrix,
     *,
     first: int = 0,
     cut: Sequence[NDArray[np.float16] | None] = (),
 ) -> None:
-    """As an ingest does, in commits of its size; what is not cut into segments yet is cut on the way."""
-    from protvec.store import digest, protein_table
+    """As an ingest does, in commits of its size; what is not cut into segments yet is cut on the way.
 
-    commit = _per_commit(store.codec)
+    Args:
+        store: Where to.
+        sequences: Of the proteins.
+        arrays: Of each protein, or of each commit.
+        vectors: Of each protein.
+        first: Number of the first, for its id.
+        cut: Segments of each protein.
+    """
+    from protvec.store import Packed, digest, protein_table
+
     with store.ledger.running("ingest") as run:
-        for start in range(0, len(sequences), commit):
-            part = slice(start, min(start + commit, len(sequences)))
+        for number, part in enumerate(_commits(store, len(sequences))):
             rows = [
-                {"id": f"P{first + start + i}", "digest": digest(text), "sequence": text}
+                {"id": f"P{first + part.start + i}", "digest": digest(text), "sequence": text}
                 for i, text in enumerate(sequences[part])
             ]
             digests = [row["digest"] for row in rows]
-            given = zip(digests, arrays[part], strict=True)
+            of_commit = arrays[number]
+            given = of_commit if isinstance(of_commit, Packed) else zip(digests, arrays[part], strict=True)
             means = zip(digests, cut[part], strict=False)
             segments = {name: each for name, each in means if each is not None}
             store.write(protein_table(rows, vectors[part]), given, run=run, segments=segments)

@@ -16,7 +16,7 @@ from protvec.ingest.report import Tally
 from protvec.store import protein_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
     import pyarrow as pa
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from protvec.engine.base import Embedding
     from protvec.ingest.records import Job, Options
     from protvec.ingest.report import Report
-    from protvec.store import Claims, LogEntry, Store, Stored
+    from protvec.store import Claims, LogEntry, Packed, Store, Stored
 
 # Of encoded residue arrays held before a commit, twice what upkeep joins no further: an ingest is not rewritten.
-COMMIT_BYTES = 64 << 20
+COMMIT_BYTES = 128 << 20
 COMMIT_ROWS = 2_000
 COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
 FIRST_SECONDS = 2.0  # until the first commit, doubled with each: another process at the same work is seen soon
@@ -41,7 +41,7 @@ class Chunk:
 
     jobs: list[Job] = field(default_factory=list)
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
-    residues: dict[str, Stored] = field(default_factory=dict)
+    residues: Packed | None = None
     segments: dict[str, NDArray[np.float16]] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = COMMIT_SECONDS
@@ -49,12 +49,9 @@ class Chunk:
     most_rows: int | None = None  # COMMIT_ROWS
     started: float = field(default_factory=time.monotonic)
 
-    def put(self, job: Job, vector: NDArray[np.float32] | None, residues: Stored | None) -> None:
-        """Take a job with what was embedded of it."""
+    def put(self, job: Job, vector: NDArray[np.float32] | None = None) -> None:
+        """Take a job, with its vector where that was embedded."""
         self.jobs.append(job)
-        if residues is not None:
-            self.residues[job.digest] = residues
-            self.bytes += residues.nbytes
         if vector is not None:
             self.vectors[job.digest] = vector
         elif job.vector is not None:
@@ -116,16 +113,20 @@ class Commits:
 
     def new_chunk(self, seconds: float) -> Chunk:
         """What is to be gathered for the next commit, for that long."""
-        return Chunk(seconds=seconds)
+        return Chunk(seconds=seconds, residues=self._store.packing())
 
     def put(self, job: Job, embedding: Embedding | None) -> None:
         """Take a job, with its embedding where it is the one that embeds."""
+        chunk = self._chunk
         if embedding is None:
-            self._chunk.put(job, None, None)
-        else:  # encoded now: a commit's worth takes a quarter of the memory
-            self._chunk.put(job, embedding.vector, self._store.packed(job.digest, embedding.residues))
-            if (segments := self._store.segments(embedding.residues)) is not None:
-                self._chunk.segments[job.digest] = segments
+            chunk.put(job)
+            return
+        if chunk.residues is not None:  # encoded now: a commit's worth takes a quarter of the memory
+            chunk.residues.add(job.digest, embedding.residues)
+            chunk.bytes = chunk.residues.nbytes
+        if (segments := self._store.segments(embedding.residues)) is not None:
+            chunk.segments[job.digest] = segments
+        chunk.put(job, embedding.vector)
 
     def write(self) -> bool:
         """Commit what there is, and wait for it.
@@ -229,10 +230,9 @@ class Commits:
             )
         return protein_table([job.row for job in jobs], np.stack([vectors[job.digest] for job in jobs]))
 
-    def residues(self, chunk: Chunk, jobs: list[Job]) -> Iterator[tuple[str, Stored]]:
-        """The arrays of those that were embedded."""
-        needed = {job.digest for job in jobs}
-        return ((key, array) for key, array in chunk.residues.items() if key in needed)
+    def residues(self, chunk: Chunk, jobs: list[Job]) -> Packed | Iterable[tuple[str, Stored]]:  # noqa: ARG002
+        """The arrays of those that were embedded; of others too, perhaps."""
+        return () if chunk.residues is None else chunk.residues
 
     def _count(self, written: _Written) -> None:
         self._report.unchanged += written.others.unchanged

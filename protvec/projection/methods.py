@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from protvec.errors import InputError
+from protvec.products import eigh
 from protvec.projection.nearest import neighbours
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def pca(vectors: NDArray[np.float32]) -> tuple[NDArray[np.float32], dict[str, An
     for start in range(0, len(vectors), 16_384):
         part = vectors[start : start + 16_384] - mean
         covariance += part.T @ part
-    values, directions = np.linalg.eigh(covariance)
+    values, directions = eigh(covariance)
     axes = directions[:, ::-1][:, :2]
     if axes.shape[1] < 2:  # of a single dimension
         axes = np.pad(axes, ((0, 0), (0, 1)))

@@ -19,6 +19,7 @@ from protvec.store.filters import both, check_k, quote
 from protvec.store.index import BuiltPart, IndexInfo, IndexPart, IndexWorkers, build_part
 from protvec.store.ledger import Ledger
 from protvec.store.location import Location, free_bytes, locate
+from protvec.store.packing import Packed
 from protvec.store.parts import in_parts
 from protvec.store.places import MapRecord, Places
 from protvec.store.protein_reader import Known
@@ -66,6 +67,7 @@ __all__ = [
     "Location",
     "LogEntry",
     "MapRecord",
+    "Packed",
     "Pieces",
     "Places",
     "ProteinRow",

@@ -6,8 +6,9 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from protvec.store.changes import Changes
-from protvec.store.encoding import encoded, packed
+from protvec.store.encoding import encoded
 from protvec.store.inserting import insert
+from protvec.store.packing import Packed
 from protvec.store.rows import prepare
 from protvec.store.schema import Description
 from protvec.store.scoring.column import with_search
@@ -34,7 +35,7 @@ class Writing(Changes):
     def write(
         self,
         proteins: pa.Table,
-        residues: Iterable[tuple[str, NDArray[np.float32] | Stored]],
+        residues: Iterable[tuple[str, NDArray[np.float32] | Stored]] | Packed,
         *,
         replace: bool = True,
         run: LogEntry | None = None,
@@ -48,7 +49,8 @@ class Writing(Changes):
             proteins: Rows of ``proteins``; columns left out are null. ``protein_table`` makes one.
             residues: Digest and ndarray, shape=(L, D), dtype=float32, of each sequence in ``proteins`` that
                 the database does not have yet; those it has are left alone. Consumed once. Not looked at
-                where the codec is ``none``. In place of an array, one that another database keeps.
+                where the codec is ``none``. In place of an array, one that another database keeps. Or what
+                ``packing`` gave, of which those in ``proteins`` are taken.
             replace: Whether proteins whose id is known are replaced or left as they are.
             run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
                 added to. Without one, this is a run of its own.
@@ -114,13 +116,9 @@ class Writing(Changes):
         merged = merge_counted(handle, "id", rows, replace=replace)
         return merged._replace(newest=self._filled(merged.newest, but=written))
 
-    def packed(self, digest: str, array: NDArray[np.float32]) -> Stored | None:
-        """A residue array as this database would store it, for ``write``; None where it keeps none.
-
-        Raises:
-            DatabaseError: A value that the codec cannot hold.
-        """
-        return packed(digest, array, self._codec)
+    def packing(self) -> Packed | None:
+        """What residue arrays are gathered in for ``write``, encoded; None where this database keeps none."""
+        return Packed(self._codec, self.space.dimension) if self._codec.keeps else None
 
     def segments(self, residues: NDArray[np.float32]) -> NDArray[np.float16] | None:
         """The vectors of the segments of a sequence, for ``write``; None where this database keeps none of it.
@@ -148,7 +146,10 @@ class Writing(Changes):
                 self._take(description)
 
     def _add_residues(
-        self, handle: LanceDataset, digests: list[str], residues: Iterable[tuple[str, NDArray[np.float32] | Stored]]
+        self,
+        handle: LanceDataset,
+        digests: list[str],
+        residues: Iterable[tuple[str, NDArray[np.float32] | Stored]] | Packed,
     ) -> tuple[LanceDataset, ...]:
         """Commit the arrays that the table lacks; handles on versions that have all of them between them.
 

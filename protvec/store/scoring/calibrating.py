@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from protvec.errors import ColumnGoneError, DatabaseError, QueryError
+from protvec.products import single_products
 from protvec.store.changes import Changes
 from protvec.store.filters import quote
 from protvec.store.schema import matrix_of
@@ -32,6 +33,8 @@ _GROWN = 2
 # Distinct sequences that are looked at: of more, those of the smallest digests, which is as good as at random.
 _MOST = 1 << 18
 _BATCH_ROWS = 4096
+# Up to these, a product of so many rows takes less time than it may take to wait for another core.
+_FEW_DIMENSIONS = 512
 
 
 class Calibrating(Changes):
@@ -95,6 +98,10 @@ class Calibrating(Changes):
         self._newest()
 
     def _calibrate(self, wanted: str, say: Callable[[str], None]) -> Scoring:
+        with single_products() if self.space.dimension <= _FEW_DIMENSIONS else nullcontext():
+            return self._fitted(wanted, say)
+
+    def _fitted(self, wanted: str, say: Callable[[str], None]) -> Scoring:
         handle, _ = self._newest()
         rows = int(handle.count_rows())
         proteins, segments = _moments(handle, self.space.dimension)

@@ -14,13 +14,14 @@ from protvec.errors import FastaError
 from protvec.fasta import Rejected, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 CLASSES = ("family", "superfamily", "fold")
 EVALUES = (0.01, 0.1, 1.0, 10.0)
 FALSE = 3  # the kind of a hit in another fold; 0, 1 and 2 are the classes
 _LABEL = re.compile(r"[^\s.]+(\.[^\s.]+){3}")
+_BACKWARDS = "_reversed"  # what the ids of domains that are read backwards end with
 
 
 class Domain(NamedTuple):
@@ -133,7 +134,17 @@ def _some(domains: Sequence[Domain], count: int | None, chance: random.Random) -
 
 def backwards(domain: Domain) -> Domain:
     """The domain read backwards."""
-    return Domain(f"{domain.id}_reversed", domain.label, domain.sequence[::-1])
+    return Domain(domain.id + _BACKWARDS, domain.label, domain.sequence[::-1])
+
+
+def of_others(query: Domain, target: Domain) -> bool:
+    """Whether a hit is another domain than that which a query is when read forwards."""
+    return target.id != query.id.removesuffix(_BACKWARDS)
+
+
+def of_another_fold(query: Domain, target: Domain) -> bool:
+    """Whether a hit has nothing in common with its query."""
+    return kind(query, target) == FALSE
 
 
 def eligible(domains: Mapping[str, Domain]) -> list[Domain]:
@@ -230,13 +241,16 @@ def assess(task: Task, found: Mapping[str, Sequence[Found]]) -> dict[str, Any]:
 
 
 def assess_null(
-    queries: Sequence[Domain], found: Mapping[str, Sequence[Found]], targets: Mapping[str, Domain] | None = None
+    queries: Sequence[Domain],
+    found: Mapping[str, Sequence[Found]],
+    targets: Mapping[str, Domain],
+    wrong: Callable[[Domain, Domain], bool] | None = None,
 ) -> dict[str, float] | None:
-    """Errors a query where no hit is true; with targets, those of the query's own fold do not count."""
+    """Errors a query where no hit is true: those that are ``wrong``, or all."""
     counted = []
     for query in queries:
         hits = {hit.target: hit.evalue for hit in reversed(found.get(query.id, ()))}  # the best of each target
-        kinds = [FALSE if targets is None else kind(query, targets[target]) for target in hits]
+        kinds = [FALSE if wrong is None or wrong(query, targets[target]) else 0 for target in hits]
         counted.append(false_hits(kinds, list(hits.values())))
     return errors_a_query(counted)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import _bench_homology_modes as modes
 import _bench_homology_peers as peers
 from _bench import proteins, table
-from _bench_homology import CLASSES, EVALUES, assess, assess_null, share_alike
+from _bench_homology import CLASSES, EVALUES, assess, assess_null, of_another_fold, of_others, share_alike
 from _bench_homology_alignments import accuracy, cases, read_references, smith_waterman
 from _bench_homology_planted import TOP, plant, share_found
 
@@ -116,14 +116,22 @@ def run_top(bench: Bench) -> list[dict[str, Any]]:
 
 
 def run_null(bench: Bench) -> list[dict[str, Any]]:
-    """Errors of queries without homologues; of those read backwards also without hits in what they were before."""
+    """Errors of queries without homologues; of those read backwards also without hits in what they were before.
+
+    That is the domain itself, and then its fold.
+    """
     task = bench.task
-    sets = {"reversed": (task.reversed, None), "in other folds": (task.reversed, task.targets)}
-    sets = {name: each for name, each in {**sets, "orphans": (task.orphans, None)}.items() if each[0]}
+    sets = {
+        "reversed": (task.reversed, None),
+        "but themselves": (task.reversed, of_others),
+        "in other folds": (task.reversed, of_another_fold),
+        "orphans": (task.orphans, None),
+    }
+    sets = {name: each for name, each in sets.items() if each[0]}
 
     def work(method: str) -> dict[str, Any]:
         found, _ = bench.search(method, [*task.reversed, *task.orphans])
-        return {name: assess_null(queries, found, targets) for name, (queries, targets) in sets.items()}
+        return {name: assess_null(queries, found, task.targets, wrong) for name, (queries, wrong) in sets.items()}
 
     figures = bench.each(work)
     header = ["method", "queries", *(f"E<={limit:g}" for limit in EVALUES)]

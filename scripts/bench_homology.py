@@ -11,8 +11,8 @@ The FASTA file has SCOP's labels: ``>d1dlwa_ a.1.1.1 …``, class, fold, superfa
 - top: of every domain that has another of its family (superfamily): whether the best hit is of it, by raw means and by
   those of the search space.
 - null: errors of queries that have no homologue: targets read backwards, and domains (orphans) whose folds are kept
-  out of the database. What is read backwards is still like itself where it repeats itself: its hits in other folds have
-  a line of their own.
+  out of the database. What is read backwards is still like itself, whose composition it has: what it hits but itself,
+  and in other folds, has lines of its own.
 - alignments (with --reference): precision, recall and F1 of aligned residue pairs against reference alignments, each
   the mean over alignments, beside Smith-Waterman with BLOSUM62. The references are TM-align's paths (query, target,
   scores, lengths, path; those of one superfamily are taken), or .ali files of MALISAM and MALIDUP, or a folder of them.

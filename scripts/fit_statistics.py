@@ -26,7 +26,7 @@ from _bench_homology import read_labelled
 from bench_engine import positive, print_provenance
 
 from protvec.statistics import EDGES, Usual, cosine_prior, fisher, fit_many, fit_prior, fit_tails, segment_prior
-from protvec.statistics.shipped import TAILS
+from protvec.statistics.shipped import SEGMENT_TAILS, WHOLE_TAILS
 from protvec.store import matrix_of
 from protvec.store.segments.rule import Pieces, rule_of
 from protvec.store.segments.vectors import segments_of
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
 
 _QUERIES = 500  # that a prior is fitted on
+TAILS = {"whole proteins": WHOLE_TAILS, "segments": SEGMENT_TAILS}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,7 +71,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     groups = {"all": np.arange(len(folds)), **scores.kinds()}
     for name, prior, fitted, z in scores.standard():
         z[folds[:, None] == folds] = np.nan
-        tails = {group: _weights(fit_tails(prior.law, z[rows], TAILS)) for group, rows in groups.items() if len(rows)}
+        there = {group: rows for group, rows in groups.items() if len(rows)}
+        tails = {group: _weights(fit_tails(prior.law, z[rows], TAILS[name])) for group, rows in there.items()}
         result[name] = {"prior": _values(fitted), "tails": tails}
         print(f"{name}: {_line(result[name]['prior'])}")
         for group, weights in tails.items():

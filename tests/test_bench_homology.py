@@ -16,7 +16,7 @@ from proteins import random_sequence, write_fasta
 from protvec.align import Pairing
 from protvec.errors import FastaError, TableError
 from protvec.fasta import Record
-from protvec.statistics.shipped import TAILS
+from protvec.statistics.shipped import WHOLE_TAILS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -88,9 +88,15 @@ def test_a_summary_is_an_average_over_queries() -> None:
 def test_without_homologues_every_hit_is_false_once() -> None:
     hits = {"q": [Found("f1", 0, 0.005), Found("f1", 0, 3.0), Found("s", 0, 2.0)]}
     queries = [DOMAINS["q"], DOMAINS["f2"]]
-    assert protocol.assess_null(queries, hits) == {"0.01": 0.5, "0.1": 0.5, "1": 0.5, "10": 1}
-    assert protocol.assess_null(queries, hits, DOMAINS) == {"0.01": 0, "0.1": 0, "1": 0, "10": 0}
-    assert protocol.assess_null(queries, {"q": [Found("x1", 0, 0.05)]}, DOMAINS)["0.1"] == 0.5  # type: ignore[index]
+    assert protocol.assess_null(queries, hits, DOMAINS) == {"0.01": 0.5, "0.1": 0.5, "1": 0.5, "10": 1}
+    others = protocol.assess_null(queries, hits, DOMAINS, protocol.of_another_fold)
+    assert others == {"0.01": 0, "0.1": 0, "1": 0, "10": 0}
+    found = {"q": [Found("x1", 0, 0.05)]}
+    assert protocol.assess_null(queries, found, DOMAINS, protocol.of_another_fold)["0.1"] == 0.5  # type: ignore[index]
+    turned = protocol.backwards(DOMAINS["q"])
+    found = {turned.id: [Found("q", 0, 0.005), Found("f1", 0, 0.05)]}
+    but_itself = protocol.assess_null([turned], found, DOMAINS, protocol.of_others)
+    assert but_itself == {"0.01": 0, "0.1": 1, "1": 1, "10": 1}
 
 
 def test_best_hits_count_where_there_is_another_of_the_kind() -> None:
@@ -349,7 +355,7 @@ def test_priors_and_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_pat
     for name in ("whole proteins", "segments"):
         assert "all" in result[name]["tails"]
         for weights in result[name]["tails"].values():
-            assert len(weights) == len(TAILS)
+            assert len(weights) == len(WHOLE_TAILS)
             assert sum(weights) == pytest.approx(1)
         assert -4 < result[name]["prior"]["log_scale"][0] < -1  # of 256 whitened dimensions: 1/16
 

@@ -138,6 +138,18 @@ def test_a_share_is_between_0_and_1() -> None:
         GUMBEL.quantile(1)
 
 
+def test_looks_count_the_body_and_not_the_tails() -> None:
+    z = np.linspace(-3, 12, 40)
+    body, both = Law(40.0), Law(40.0, (Tail(1e-3, 1.0),))
+    more = np.exp(body.log_survival(z, looks=1.3) - body.log_survival(z))
+    np.testing.assert_allclose(more[z > 0], 1.3)
+    more = np.exp(both.log_survival(z, looks=1.3) - both.log_survival(z))
+    assert more[z > 0][0] == pytest.approx(1.3, abs=0.01)
+    assert more[-1] == pytest.approx(1, abs=1e-3)
+    assert both.log_survival(-3.0, looks=1.3) == 0
+    assert both.log_predicted(4.0, 1e9, looks=1.3) == pytest.approx(both.log_survival(4.0, looks=1.3), abs=1e-4)
+
+
 @pytest.mark.parametrize("law", [GUMBEL, Law(20.0)])
 def test_a_law_known_from_few_scores_is_wider(law: Law) -> None:
     z = np.linspace(-3, 50, 40)

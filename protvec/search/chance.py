@@ -58,7 +58,7 @@ _ITSELF = 1 - 1e-6
 _ITSELF_ROUNDED = 0.999
 _DECIMALS = 4
 # A protein is compared as a whole and by segments: chance has more ways to make it a hit, by as much as was measured.
-_LOOKS = math.log(1.3)
+_LOOKS = 1.3
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class OfSegments:
     ) -> NDArray[np.float64]:
         """How likely the best of all pairs of segments is this good: as if no pair were like another."""
         pairs = self.counts[0 if query is None else query] * np.maximum(self.rule.counts(lengths), 1)
-        found: NDArray[np.float64] = log_p(self.nulls, scores, self.rule.within(lengths), query) + np.log(pairs)
+        one = log_p(self.nulls, scores, self.rule.within(lengths), query, looks=_LOOKS)
+        found: NDArray[np.float64] = np.minimum(one + np.log(pairs), 0.0)
         return found
 
 
@@ -122,10 +123,11 @@ class Chance:
             query: ndarray, shape=(H,): which query each is of; None where there is one.
             segments: ndarray, shape=(H,): below 0 for a hit by whole proteins; None where all are.
         """
-        p = log_p(self.nulls, scores, lengths, query)
-        if self.segments is not None and segments is not None:
-            by_segment = self.segments.log_p(scores, np.asarray(lengths), query)
-            p = np.minimum(np.where(segments < 0, p, by_segment) + _LOOKS, 0.0)
+        if self.segments is None or segments is None:
+            p = log_p(self.nulls, scores, lengths, query)
+        else:
+            whole = log_p(self.nulls, scores, lengths, query, looks=_LOOKS)
+            p = np.where(segments < 0, whole, self.segments.log_p(scores, np.asarray(lengths), query))
         bits: NDArray[np.float64] = np.round(-p / math.log(2), _DECIMALS)
         return bits + 0.0  # no -0
 

@@ -129,18 +129,22 @@ class Law:
         survival = self.log_body(grid)
         return grid, survival, np.exp(self.log_density(grid) - survival)
 
-    def log_survival(self, z: ArrayLike, likely: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def log_survival(
+        self, z: ArrayLike, likely: NDArray[np.float64] | None = None, *, looks: float = 1.0
+    ) -> NDArray[np.float64]:
         """Natural logarithm of the probability of more than z, accurate however small it is.
 
         Args:
             z: Standard scores.
             likely: ndarray, shape=(…, K), for z of shape=(…): how likely each tail is that of the score's query. None
                 where nothing is known of it: the weights.
+            looks: In how many ways two proteins are compared. The body counts so often; the tails count once, as what
+                makes two proteins alike is there whichever way they are looked at.
         """
         z = np.asarray(z, np.float64)
-        log = self.log_body(z)
+        log = self.log_body(z) + math.log(looks)
         if not self.tails:
-            return log
+            return np.minimum(log, 0.0)
         tails = self.tail_values
         parts = np.log(np.maximum(tails.weight if likely is None else likely, 1e-300)) + tails.log_survival(z)
         both: NDArray[np.float64] = np.logaddexp(log, np.logaddexp.reduce(parts, axis=-1))
@@ -153,10 +157,10 @@ class Law:
         return Tails(*np.array(values, np.float64).reshape(-1, 4).T)
 
     def log_predicted(
-        self, z: ArrayLike, known: ArrayLike, likely: NDArray[np.float64] | None = None
+        self, z: ArrayLike, known: ArrayLike, likely: NDArray[np.float64] | None = None, *, looks: float = 1.0
     ) -> NDArray[np.float64]:
         """``log_survival`` where the scale was fitted on so many scores: averaged over what these leave open."""
-        return self.log_survival(self.careful(z, known), likely)
+        return self.log_survival(self.careful(z, known), likely, looks=looks)
 
     def careful(self, z: ArrayLike, known: ArrayLike) -> NDArray[np.float64]:
         """Standard scores, brought nearer to the mode by as much as the scale that they are measured by is unsure.

@@ -97,7 +97,12 @@ class Null:
 
 
 def log_p(
-    nulls: Sequence[Null], score: ArrayLike, length: ArrayLike, query: NDArray[np.int64] | None = None
+    nulls: Sequence[Null],
+    score: ArrayLike,
+    length: ArrayLike,
+    query: NDArray[np.int64] | None = None,
+    *,
+    looks: float = 1.0,
 ) -> NDArray[np.float64]:
     """As ``Null.log_p``, for targets of several queries at once.
 
@@ -106,6 +111,7 @@ def log_p(
         score: ndarray of any shape.
         length: Residues of the targets.
         query: Which of the queries each is of; None for the first.
+        looks: In how many ways proteins are compared, as for ``Law.log_survival``.
     """
     at = 0 if query is None else query
     place, slope, scale, known = (
@@ -114,7 +120,7 @@ def log_p(
     x = log_length(length)
     z = (np.asarray(score, np.float64) - place - slope * x) / (scale * np.exp(nulls[0].spread * x))
     tails = None if nulls[0].tails is None else np.array([null.tails for null in nulls])[at]
-    return nulls[0].law.log_predicted(z, np.minimum(known, _MANY), tails)
+    return nulls[0].law.log_predicted(z, np.minimum(known, _MANY), tails, looks=looks)
 
 
 def fit_many(

@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 # A cosine of 1 has no end of a Fisher z; this is that of nearly 1.
 _LARGEST = 1 - 1e-9
 
-# Tails that the scores of a query may have, from next to none to that of a membrane protein: shares and reaches. Those
-# of all but the most unusual queries fall faster than an exponential does.
-_BEND = 0.12
-TAILS = (
-    Tail(1e-7, 1.0, bend=_BEND),
-    Tail(1e-5, 0.5, bend=_BEND),
-    Tail(1e-3, 0.6, bend=_BEND),
-    Tail(3e-3, 0.6, bend=_BEND),
-    Tail(3e-3, 1.0, bend=_BEND),
-    Tail(1e-2, 0.6, bend=_BEND),
-    Tail(1e-2, 1.0, bend=_BEND),
-    Tail(1e-2, 1.6),
-    Tail(1e-2, 2.6),
+# Tails that the scores of a query may have, from next to none to that of a membrane protein: shares and reaches.
+_TAILS = (
+    *((1e-7, 1.0), (1e-5, 0.5), (1e-3, 0.6), (3e-3, 0.6), (3e-3, 1.0), (1e-2, 0.6), (1e-2, 1.0)),
+    *((1e-2, 1.6), (1e-2, 2.6)),
 )
+_LONG = 1.5  # reaches from here on are those of the most unusual queries
+
+
+def _bent(bend: float, longest: float) -> tuple[Tail, ...]:
+    """The tails, which fall faster than exponentials do: by one bend, and by another where their reach is long."""
+    return tuple(Tail(share, reach, bend=longest if reach > _LONG else bend) for share, reach in _TAILS)
+
+
+WHOLE_TAILS, SEGMENT_TAILS = _bent(0.12, 0.0), _bent(0.25, 0.08)
 # How many queries have each, in thousandths: by whole proteins, and by segments.
 _WHOLE = (668, 5, 150, 91, 50, 4, 21, 5, 5)
-_SEGMENTS = (691, 8, 144, 80, 44, 1, 17, 15, 0)
+_SEGMENTS = (713, 6, 146, 37, 68, 0, 6, 19, 6)
 # The same of queries of each kind, from the ordinary to the most unusual (``kinds.py``).
 _WHOLE_BY_KIND = (
     (711, 5, 152, 85, 33, 2, 9, 1, 0),
@@ -47,10 +47,10 @@ _WHOLE_BY_KIND = (
     (4, 29, 0, 4, 193, 0, 199, 235, 336),
 )
 _SEGMENTS_BY_KIND = (
-    (715, 8, 143, 82, 28, 1, 12, 10, 0),
-    (530, 9, 178, 93, 124, 0, 42, 23, 0),
-    (465, 10, 107, 84, 200, 0, 82, 53, 0),
-    (45, 13, 97, 0, 464, 0, 119, 220, 42),
+    (740, 5, 143, 38, 51, 0, 5, 14, 3),
+    (482, 15, 184, 67, 186, 0, 10, 56, 0),
+    (298, 33, 174, 23, 294, 0, 35, 109, 34),
+    (22, 1, 89, 0, 431, 0, 34, 193, 230),
 )
 
 # Raw cosines lie elsewhere for every model: of the place next to nothing is believed.
@@ -112,7 +112,7 @@ def cosine_prior(kind: str, dimension: int) -> Prior:
     if kind == "centred":
         return _CENTRED
     return Prior(
-        Law(40.0, _weighted(_WHOLE)),
+        Law(40.0, _weighted(WHOLE_TAILS, _WHOLE)),
         place=(0.0, 0.008),
         slope=(0.009, 0.015),
         log_scale=(0.12 - 0.5 * math.log(dimension), 0.07),
@@ -128,12 +128,12 @@ def segment_prior(kind: str, dimension: int) -> Prior:
     prior = cosine_prior(kind, dimension)
     if kind != "whitened":
         return prior
-    law = Law(prior.law.shape, _weighted(_SEGMENTS))
+    law = Law(prior.law.shape, _weighted(SEGMENT_TAILS, _SEGMENTS))
     return replace(prior, law=law, kinds=tuple(map(_shares, _SEGMENTS_BY_KIND)))
 
 
-def _weighted(counts: tuple[int, ...]) -> tuple[Tail, ...]:
-    return tuple(replace(tail, weight=share) for tail, share in zip(TAILS, _shares(counts), strict=True))
+def _weighted(tails: tuple[Tail, ...], counts: tuple[int, ...]) -> tuple[Tail, ...]:
+    return tuple(replace(tail, weight=share) for tail, share in zip(tails, _shares(counts), strict=True))
 
 
 def _shares(counts: tuple[int, ...]) -> tuple[float, ...]:

@@ -95,13 +95,20 @@ def writing(codec: str, *, proteins: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as scratch:
         plain = _timed(lambda: _write_plain(Path(scratch), encoded, _per_commit(codec)))
         stores = [_new_store(Path(scratch) / name, codec) for name in ("db", "raw")]
-        cut = [stores[0].segments(array) for array in arrays]
+        cut = _cut(stores[0], arrays)
         packed = list(_packed(stores[0], sequences, arrays))
         ours = _timed(lambda: _write(stores[0], sequences, packed, vectors, cut=cut))
-        raw = _timed(lambda: _write(stores[1], sequences, arrays, vectors, cut=list(map(stores[1].segments, arrays))))
+        raw = _timed(lambda: _write(stores[1], sequences, arrays, vectors, cut=_cut(stores[1], arrays)))
     rates = {name: stored / seconds for name, seconds in (("ours", ours), ("raw", raw), ("plain", plain))}
     given = sum(array.nbytes for array in arrays)
     return rates | {"ratio": plain / ours, "raw_ratio": plain / raw, "encode": given / encoding}
+
+
+def _cut(store: Store, arrays: Sequence[Matrix]) -> list[NDArray[np.float16]]:
+    """The segments of each, as an ingest makes them while it embeds; all of these have some."""
+    rule = store.segment_rule
+    assert rule is not None
+    return [rule.cut(array) for array in arrays]
 
 
 def _packed(store: Store, sequences: Sequence[str], arrays: Sequence[Matrix]) -> Iterator[Packed]:
@@ -160,7 +167,7 @@ def _write(
     vectors: Matrix,
     *,
     first: int = 0,
-    cut: Sequence[NDArray[np.float16] | None] = (),
+    cut: Sequence[NDArray[np.float16]] = (),
 ) -> None:
     """As an ingest does, in commits of its size; what is not cut into segments yet is cut on the way.
 
@@ -183,8 +190,7 @@ def _write(
             digests = [row["digest"] for row in rows]
             of_commit = arrays[number]
             given = of_commit if isinstance(of_commit, Packed) else zip(digests, arrays[part], strict=True)
-            means = zip(digests, cut[part], strict=False)
-            segments = {name: each for name, each in means if each is not None}
+            segments = dict(zip(digests, cut[part], strict=False))
             store.write(protein_table(rows, vectors[part]), given, run=run, segments=segments)
 
 

@@ -326,6 +326,21 @@ class TestRead:
             store.residues(["AT1G01001.1"])
         assert caught.value.near[0] == "AT1G01010.1"
 
+    @pytest.mark.parametrize("few_rows", [10, 50_000])  # looked for, and told from all keys
+    def test_of_many_keys_those_there_now(self, store, monkeypatch, few_rows):
+        monkeypatch.setattr("protvec.store.protein_reader._FEW_ROWS", few_rows)
+        rows = data.numbered(0, 40)
+        ids, digests = [row["id"] for row in rows], [row["digest"] for row in rows]
+        data.write(store, rows[:30])
+        assert sorted(store.known([*ids, *ids])) == ids[:30]
+        assert set(store.vectors(digests)) == set(digests[:30])
+        other = Store.open(store.path)
+        other.delete(ids=ids[:5])
+        data.write(other, rows[30:35])
+        store.refresh()
+        assert sorted(store.known(ids)) == ids[5:35]
+        assert set(store.vectors(digests)) == set(digests[5:35])
+
     def test_known_gives_the_row_without_its_vector(self, store):
         data.write(store, [data.row("a", "MKV", gene="G")])
         known = store.known(["a", "b"])

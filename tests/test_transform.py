@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_info
 
 from protvec.errors import QueryError
+from protvec.products import eigh, single_products
 from protvec.transform import ENOUGH, KINDS, LEAST_SHRINKAGE, Moments, Transform, fit, fitted, raw, shrinkage_for
 
 D = 12
@@ -155,3 +157,20 @@ def test_damage_and_newer_versions_are_said() -> None:
 
 def test_an_empty_database_is_raw() -> None:
     assert fit(Moments(D)).kind == "raw"
+
+
+def test_products_take_one_thread_until_the_last_who_wants_that_is_done() -> None:
+    def threads() -> dict[str, int]:
+        return {each["filepath"]: each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"}
+
+    before = threads()
+    assert before  # numpy has its own
+    with single_products():
+        with single_products():
+            assert set(threads().values()) == {1}
+        assert set(threads().values()) == {1}
+    assert threads() == before
+    symmetric = np.array([[2.0, 1.0], [1.0, 2.0]])
+    values, vectors = eigh(symmetric)
+    np.testing.assert_allclose(vectors @ np.diag(values) @ vectors.T, symmetric)
+    assert threads() == before

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from protvec.engine.base import Embedding
     from protvec.ingest.records import Job, Options
     from protvec.ingest.report import Report
-    from protvec.store import Claims, LogEntry, Packed, Store, Stored
+    from protvec.store import Claims, LogEntry, Packed, Rule, Store, Stored
 
-# Of encoded residue arrays held before a commit, twice what upkeep joins no further: an ingest is not rewritten.
+# Of encoded residue arrays held before a commit, four times what upkeep joins no further: an ingest is not rewritten.
 COMMIT_BYTES = 128 << 20
 COMMIT_ROWS = 2_000
 COMMIT_SECONDS = 60.0  # at most this much work is lost when the power goes
@@ -42,6 +42,7 @@ class Chunk:
     jobs: list[Job] = field(default_factory=list)
     vectors: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     residues: Packed | None = None
+    rule: Rule | None = None
     segments: dict[str, NDArray[np.float16]] = field(default_factory=dict)
     bytes: int = 0
     seconds: float = COMMIT_SECONDS
@@ -113,7 +114,7 @@ class Commits:
 
     def new_chunk(self, seconds: float) -> Chunk:
         """What is to be gathered for the next commit, for that long."""
-        return Chunk(seconds=seconds, residues=self._store.packing())
+        return Chunk(seconds=seconds, residues=self._store.packing(), rule=self._store.segment_rule)
 
     def put(self, job: Job, embedding: Embedding | None) -> None:
         """Take a job, with its embedding where it is the one that embeds."""
@@ -124,8 +125,8 @@ class Commits:
         if chunk.residues is not None:  # encoded now: a commit's worth takes a quarter of the memory
             chunk.residues.add(job.digest, embedding.residues)
             chunk.bytes = chunk.residues.nbytes
-        if (segments := self._store.segments(embedding.residues)) is not None:
-            chunk.segments[job.digest] = segments
+        if chunk.rule is not None and chunk.rule.count(len(embedding.residues)):
+            chunk.segments[job.digest] = chunk.rule.cut(embedding.residues)
         chunk.put(job, embedding.vector)
 
     def write(self) -> bool:

@@ -36,7 +36,7 @@ from protvec.store.schema import (
     protein_table,
 )
 from protvec.store.scoring import Scoring
-from protvec.store.segments import Pieces
+from protvec.store.segments import Pieces, Rule
 from protvec.store.snapshots import Snapshot
 from protvec.store.store import Store
 from protvec.store.upkeep import KEEP_SECONDS
@@ -72,6 +72,7 @@ __all__ = [
     "Places",
     "ProteinRow",
     "Residues",
+    "Rule",
     "Sample",
     "Scoring",
     "Skipped",

@@ -21,7 +21,7 @@ from protvec.store.tables import commit, delete_rows, present, read_keys
 from protvec.store.writable import WriteLock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from contextlib import AbstractContextManager
 
     from lance import LanceDataset, Session
@@ -150,6 +150,8 @@ class Changes(Reader):
         after its commit (``_restore`` in ``write``), and so does this after its own: whichever looks last
         sees the other. Only what this handle has is removed: else there would be nothing to put back from.
         """
+        if not digests:
+            return
         handle, residue_handle = self._newest()
         orphans = sorted(present(residue_handle, "digest", digests) - present(handle, "digest", digests))
         for sql in in_lists("digest", orphans):
@@ -159,11 +161,19 @@ class Changes(Reader):
             self._restore(sorted(present(handle, "digest", orphans)), residue_handle)
 
     def _restore(self, digests: list[str], *versions: LanceDataset) -> None:
-        """Put residues that another process has just removed back, from versions that have them."""
+        """Put residues that another process has just removed back, from versions that have them between them."""
         _, residue_handle = self._newest()
+        if _nothing_since(residue_handle, versions):
+            return
         missing = sorted(set(digests) - present(residue_handle, "digest", digests))
         for version in versions:
             if missing:
                 rows = read_keys(version, "digest", missing, residue_handle.schema.names)
                 insert(residue_handle, "digest", rows.cast(residue_handle.schema).to_batches())
                 missing = sorted(set(missing) - set(rows["digest"].to_pylist()))
+
+
+def _nothing_since(handle: LanceDataset, versions: Sequence[LanceDataset]) -> bool:
+    """Whether a version of a table is the last of some that follow one another: it lacks nothing that these have."""
+    numbers = [version.version for version in versions]
+    return numbers == list(range(int(handle.version) - len(numbers) + 1, int(handle.version) + 1))

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# All keys of a column are kept, of one version or two, where a table has no more rows and more keys are asked for.
+_FEW_ROWS, _FEW_KEYS = 50_000, 20
+
 
 @dataclass(frozen=True)
 class Known:
@@ -113,7 +116,7 @@ class ProteinReader(View):
         """Those of the ids that the database has, each with its digest and its row."""
         handle, _ = self._current()
         columns = [name for name in plain_names(handle.schema) if name != "vector"]
-        rows = read_keys(handle, "id", list(dict.fromkeys(ids)), columns).to_pylist()
+        rows = read_keys(handle, "id", self._there(handle, "id", ids), columns).to_pylist()
         return {row["id"]: Known(row["digest"], row) for row in rows}
 
     def vectors(self, digests: Sequence[str]) -> dict[str, NDArray[np.float32]]:
@@ -123,9 +126,24 @@ class ProteinReader(View):
             ndarray, shape=(D,), dtype=float32, each bit as it was written.
         """
         handle, _ = self._current()
-        table = read_keys(handle, "digest", list(dict.fromkeys(digests)), ["digest", "vector"])
+        table = read_keys(handle, "digest", self._there(handle, "digest", digests), ["digest", "vector"])
         matrix = matrix_of(table["vector"])
         return dict(zip(table["digest"].to_pylist(), matrix, strict=True))
+
+    def _there(self, handle: LanceDataset, column: str, keys: Sequence[str]) -> list[str]:
+        """The keys that some row has, each once; of few keys, and in a large table, all that are asked for.
+
+        An ingest asks again and again whether something is there, and mostly it is not: then nothing is to be read.
+        """
+        unique = list(dict.fromkeys(keys))
+        if len(unique) < _FEW_KEYS or handle.count_rows() > _FEW_ROWS:
+            return unique
+        every = self._made.get(
+            int(handle.version),
+            ("keys", column),
+            lambda: frozenset(read(handle, columns=[column])[column].to_pylist()),
+        )
+        return [key for key in unique if key in every]
 
     def segment_means(self, digests: Sequence[str]) -> dict[str, NDArray[np.float16]]:
         """The means of the segments of sequences, of those that have some here.

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from protvec.store.tables import Merged
 
 
-def check_commit(merged: Merged, rows: pa.Table, *, replaced: bool = True) -> None:
+def check_commit(merged: Merged, rows: pa.Table, *, replaced: bool = True) -> dict[str, str]:
     """Read the keys of a commit again, and compare the growth of the table with what was inserted.
 
     Args:
         merged: The commit.
         rows: What it was given.
         replaced: Whether rows that were known had to be replaced.
+
+    Returns:
+        The digests that the rows have in the version of the commit, by their ids.
 
     Raises:
         DatabaseError: Something differs; says what.
@@ -48,6 +51,7 @@ def check_commit(merged: Merged, rows: pa.Table, *, replaced: bool = True) -> No
     more = growth(merged.own)
     if more is not None and more != merged.inserted:
         raise DatabaseError(f"{where}: {merged.inserted} proteins added, but {more} more rows: run `protvec check`")
+    return there
 
 
 def left_alone(merged: Merged, ids: Sequence[str]) -> set[str]:

@@ -17,7 +17,7 @@ from protvec.store.tables import merge_counted, present, read_keys
 from protvec.store.verify import check_commit, left_alone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -54,7 +54,7 @@ class Writing(Changes):
             replace: Whether proteins whose id is known are replaced or left as they are.
             run: The run of the ledger that this is a part of; its ``gained`` and its count ``written`` are
                 added to. Without one, this is a run of its own.
-            segments: What ``segments`` made, by digest. Those of others are made from the residues that are stored.
+            segments: What ``segment_rule`` cut, by digest. Those of others are made from the residues that are stored.
 
         Returns:
             Ids that were known, and were left as they are.
@@ -74,19 +74,18 @@ class Writing(Changes):
             digests = sorted(set(table["digest"].to_pylist()))
             having = self._add_residues(residue_handle, digests, residues) if self._codec.keeps else ()
             ids = table["id"].to_pylist()
-            before = read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist()
             merged = self._merge(
                 handle, lambda target: with_means(table, target, segments or {}, having), replace=replace
             )
-            handle = merged.newest
             entry.gained += merged.inserted
-            check_commit(merged, table, replaced=replace)
+            there = check_commit(merged, table, replaced=replace)
             alone = set() if replace else left_alone(merged, ids)
             entry.counts["written"] = entry.counts.get("written", 0) + table.num_rows - len(alone)
             if self._codec.keeps:
-                now = set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())
+                now = set(there.values() if _is_newest(merged) else _digests(merged.newest, ids))
                 self._restore(sorted(now.intersection(digests)), *having)
-                self._drop_orphans(sorted({*before, *digests} - now))
+                before = set() if merged.inserted == len(ids) else _digests(handle, ids)
+                self._drop_orphans(sorted(before.union(digests) - now))
             self._newest()
             return alone
 
@@ -119,15 +118,6 @@ class Writing(Changes):
     def packing(self) -> Packed | None:
         """What residue arrays are gathered in for ``write``, encoded; None where this database keeps none."""
         return Packed(self._codec, self.space.dimension) if self._codec.keeps else None
-
-    def segments(self, residues: NDArray[np.float32]) -> NDArray[np.float16] | None:
-        """The vectors of the segments of a sequence, for ``write``; None where this database keeps none of it.
-
-        Args:
-            residues: ndarray, shape=(L, D).
-        """
-        rule = self.segment_rule
-        return rule.cut(residues) if rule is not None and rule.count(len(residues)) else None
 
     def note_precision(self, precision: str) -> None:
         """Record the arithmetic that the first vectors are made in; once it is recorded, it stays.
@@ -165,3 +155,13 @@ class Writing(Changes):
         )
         own = insert(handle, "digest", rows)
         return (handle,) if own is None else (handle, own)
+
+
+def _is_newest(merged: Merged) -> bool:
+    """Whether nobody has written since."""
+    return bool(merged.newest.version == merged.own.version)
+
+
+def _digests(handle: LanceDataset, ids: Sequence[str]) -> set[str]:
+    """Of the proteins with those ids."""
+    return set(read_keys(handle, "id", ids, ["digest"])["digest"].to_pylist())

@@ -15,52 +15,48 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _FOUR, _FIFTEEN, _SIXTEEN = np.uint8(4), np.uint8(15), np.uint8(16)
-_NONE = np.float32(0)
+_NONE, _ONE, _TINY = np.float32(0), np.float32(1), np.finfo(np.float32).tiny
 # What the loops take, all in rows without gaps; arrays that they only read may be of memory that is not to be written.
 _Residues = types.Array(types.float32, 2, "C", readonly=True)
 _Channels = types.Array(types.float32, 1, "C", readonly=True)
 _Codes = types.Array(types.uint8, 2, "C", readonly=True)
-_QUANTISE = types.float64[::1](_Residues, _Channels, _Channels, types.int64, types.uint8[:, ::1])
+_ENCODE = types.float64(_Residues, types.float64, types.int64, types.uint8[:, ::1], types.float32[:, ::1])
 _SUMS = types.float32[:, ::1](_Residues, types.Array(types.int64, 1, "C", readonly=True), types.int64)
 _WIDEN = types.void(_Codes, _Channels, _Channels, types.float32[:, ::1])
 
 
-@njit(types.float32[:, ::1](_Residues), cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def limits(residues: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The lowest and the highest value of each channel, and 0 where all are finite: shape=(3, D)."""
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _channels(residues: NDArray[np.float32], most: np.float32, channels: NDArray[np.float32]) -> float:
+    """The lowest value, the step and 1 over it of each channel, and the largest magnitude as of ``encode``."""
     length, dimension = residues.shape
-    found = np.zeros((3, dimension), np.float32)
-    found[0], found[1] = residues[0], residues[0]
-    low, high, odd = found[0], found[1], found[2]
+    low, high, odd = channels[0], channels[1], channels[2]
+    low[:], high[:], odd[:] = residues[0], residues[0], _NONE
     for i in range(length):
         for j in range(dimension):
             value = residues[i, j]
             low[j] = value if value < low[j] else low[j]  # noqa: FURB136 - min() takes a branch for NaN
             high[j] = value if value > high[j] else high[j]  # noqa: FURB136
-            odd[j] += value - value
-    return found
+            odd[j] += value - value  # stays 0 where all are finite
+    largest = 0.0
+    for j in range(dimension):
+        if odd[j] != 0:
+            return np.nan
+        largest = max(largest, -np.float64(low[j]), np.float64(high[j]))
+        step = (high[j] - low[j]) / most
+        channels[1, j] = step if step >= _TINY else _NONE
+        channels[2, j] = _ONE / step if step >= _TINY else _NONE
+    return largest
 
 
-@njit(_QUANTISE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def quantise(
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _quantise(
     residues: NDArray[np.float32],
     low: NDArray[np.float32],
     inverse: NDArray[np.float32],
     block: int,
     data: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    """Fill in codes of 8 bits.
-
-    Args:
-        residues: ndarray, shape=(L, D).
-        low: ndarray, shape=(D,): what code 0 stands for.
-        inverse: ndarray, shape=(D,): 1 over the step.
-        block: Rows whose losses are summed in float32.
-        data: ndarray, shape=(L, D).
-
-    Returns:
-        ndarray, shape=(D,): what rounding took away in all, in steps.
-    """
+    """Fill in codes of 8 bits; what rounding took away in all, in steps: ndarray, shape=(D,)."""
     length, dimension = residues.shape
     lost, part = np.zeros(dimension), np.zeros(dimension, np.float32)
     for i in range(length):
@@ -77,15 +73,15 @@ def quantise(
     return lost
 
 
-@njit(_QUANTISE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def quantise_halves(
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _quantise_halves(
     residues: NDArray[np.float32],
     low: NDArray[np.float32],
     inverse: NDArray[np.float32],
     block: int,
     data: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
-    """As ``quantise``, with codes of 4 bits, two in a byte: ``data`` has shape (L, H)."""
+    """As ``_quantise``, with codes of 4 bits."""
     length, dimension = residues.shape
     half = data.shape[1]
     lost, part = np.zeros(dimension), np.zeros(dimension, np.float32)
@@ -104,6 +100,58 @@ def quantise_halves(
                 lost[j] += part[j]
                 part[j] = _NONE
     return lost
+
+
+@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _scale(channels: NDArray[np.float32], lost: NDArray[np.float64], length: int, scales: NDArray[np.float32]) -> None:
+    """Steps, and offsets that keep the mean of each channel."""
+    for j in range(len(lost)):
+        step = channels[1, j]
+        scales[0, j] = step
+        scales[1, j] = np.float64(channels[0, j]) + np.float64(step) * (lost[j] / length)
+
+
+@njit(_ENCODE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def encode(
+    residues: NDArray[np.float32],
+    limit: float,
+    block: int,
+    data: NDArray[np.uint8],
+    scales: NDArray[np.float32],
+) -> float:
+    """Fill in codes of 8 bits, and steps and offsets, of values up to a limit; of others nothing.
+
+    Args:
+        residues: ndarray, shape=(L, D), L >= 1.
+        limit: What the largest magnitude may be.
+        block: Rows whose losses are summed in float32.
+        data: ndarray, shape=(L, D).
+        scales: ndarray, shape=(2, D).
+
+    Returns:
+        The largest magnitude; NaN where some value is not finite.
+    """
+    channels = np.empty((3, residues.shape[1]), np.float32)
+    largest: float = _channels(residues, np.float32(255), channels)
+    if largest <= limit:
+        _scale(channels, _quantise(residues, channels[0], channels[2], block, data), len(residues), scales)
+    return largest
+
+
+@njit(_ENCODE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def encode_halves(
+    residues: NDArray[np.float32],
+    limit: float,
+    block: int,
+    data: NDArray[np.uint8],
+    scales: NDArray[np.float32],
+) -> float:
+    """As ``encode``, with codes of 4 bits, two in a byte: ``data`` has shape (L, H)."""
+    channels = np.empty((3, residues.shape[1]), np.float32)
+    largest: float = _channels(residues, np.float32(15), channels)
+    if largest <= limit:
+        _scale(channels, _quantise_halves(residues, channels[0], channels[2], block, data), len(residues), scales)
+    return largest
 
 
 @njit(_SUMS, cache=True, nogil=True)  # type: ignore[untyped-decorator]

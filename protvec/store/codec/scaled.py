@@ -16,6 +16,7 @@ from protvec.store.codec import compiled
 from protvec.store.codec.base import Codec, block_rows, blocks, refuse_beyond, scratch
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -50,10 +51,10 @@ class Int8(_Scaled):
     def encode_into(self, residues: NDArray[np.float32], data: NDArray[np.uint8], scales: NDArray[np.uint8]) -> None:
         """See ``Codec.encode_into``."""
         codes = data.reshape(residues.shape)
+        kernels = compiled.after(residues.nbytes)
+        if kernels and _compiled(kernels.encode, residues, codes, scales):
+            return
         with _Quantised(residues, 256, scales, self.name) as quantised:
-            if quantised.kernels:
-                quantised.lost = quantised.kernels.quantise(*quantised.parts, codes)
-                return
             for rows in blocks(residues.shape):
                 np.copyto(codes[rows], quantised(rows), casting="unsafe")
 
@@ -98,10 +99,10 @@ class Int4(_Scaled):
         length, dimension = residues.shape
         half = (dimension + 1) // 2
         packed = data.reshape(length, half)
+        kernels = compiled.after(residues.nbytes)
+        if kernels and _compiled(kernels.encode_halves, residues, packed, scales):
+            return
         with _Quantised(residues, 16, scales, self.name) as quantised:
-            if quantised.kernels:
-                quantised.lost = quantised.kernels.quantise_halves(*quantised.parts, packed)
-                return
             for rows in blocks(residues.shape):
                 codes = quantised(rows)
                 low, high = codes[:, :half], codes[:, half:]
@@ -141,16 +142,13 @@ class _Quantised:
     The offset is the channel's lowest value plus what rounding took away, in the mean: so the mean is kept.
 
     Attributes:
-        kernels: The compiled loops where they are worth loading.
-        parts: What these are given.
         lost: ndarray, shape=(D,): what rounding took away, in steps.
     """
 
     def __init__(self, residues: NDArray[np.float32], levels: int, scales: NDArray[np.uint8], name: str) -> None:
         """Refuses an array that the codec cannot hold."""
-        self.kernels = compiled.after(residues.nbytes)
         self._residues = residues = np.ascontiguousarray(residues, np.float32)
-        low, high = self._range()
+        low, high = _range(residues)
         self._low = low
         refuse_beyond(float(np.maximum(np.abs(low), np.abs(high)).max(initial=0.0)), _LARGEST, name)
         self._step = step = (high - low) / np.float32(levels - 1)
@@ -158,15 +156,6 @@ class _Quantised:
         self._inverse = np.divide(1, step, out=np.zeros_like(step), where=step > 0)
         self._scales = scales.view("<f4").reshape(2, -1)
         self.lost = np.zeros(len(step), np.float64)
-        self.parts = residues, low, self._inverse, block_rows(residues.shape)
-
-    def _range(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The lowest and the highest value of each channel, or NaN."""
-        if self.kernels:
-            low, high, odd = self.kernels.limits(self._residues)
-            if not odd.any():
-                return low, high
-        return _range(self._residues)
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +174,15 @@ class _Quantised:
     def __exit__(self, *_: object) -> None:
         self._scales[0] = self._step
         self._scales[1] = self._low + self._step * (self.lost / max(1, len(self._residues)))
+
+
+def _compiled(
+    encode: Callable[..., float], residues: NDArray[np.float32], codes: NDArray[np.uint8], scales: NDArray[np.uint8]
+) -> bool:
+    """Have a compiled loop encode an array; whether it could: NumPy's steps say what is wrong with others."""
+    whole = np.ascontiguousarray(residues, np.float32)
+    largest = encode(whole, _LARGEST, block_rows(whole.shape), codes, scales.view("<f4").reshape(2, -1))
+    return largest <= _LARGEST
 
 
 def _kernels_for(out: NDArray[np.float32]) -> ModuleType | None:

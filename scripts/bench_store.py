@@ -10,7 +10,7 @@ residues of 768 dimensions:
   already, as an ingest writes them, and of float32, which is encoded on the way;
 - read: milliseconds to read 1, 50 and 500 proteins by id; bytes a residue;
 - growth: bytes after many ingests of one protein each, before and after ``protvec compact``;
-- overhead: an ingest against embedding the same sequences alone, in turn;
+- overhead: an ingest against embedding the same sequences alone, in turn, also by what the encoder's own threads take;
 - memory: peaks of ingests of files of growing size, and of opening and searching a large database.
 
 Usage::
@@ -177,7 +177,7 @@ def run_overhead(records: Sequence[Record], sizes: dict[str, int], options: argp
     """Embedding alone and with everything else, in turn."""
     found = overhead(draw(records, residues=sizes["overhead_residues"]), rounds=options.rounds)
     print(f"{found['residues']:,} residues, an ingest beside embedding them alone", flush=True)
-    words = {"wall": "time", "cpu": "CPU"}
+    words = {"wall": "time", "cpu": "CPU", "relative": "CPU for each second of the encoder's threads"}
     for clock, spread in found["overhead"].items():
         print(f"{words[clock]}: {spread['median']:+.1%} ({spread['low']:+.1%} to {spread['high']:+.1%})", flush=True)
     return found

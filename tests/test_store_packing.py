@@ -96,14 +96,17 @@ def test_what_another_database_keeps_is_taken_as_it_is(store: Store) -> None:
 
 
 def test_what_cannot_be_stored_leaves_the_others(store: Store) -> None:
-    rows = rows_of(2)
-    gathered = packed(store, rows[:1])
+    known, new = rows_of(2)
+    data.write(store, [known])
+    gathered = packed(store, [])
     with pytest.raises(DatabaseError, match=r"does not fit .*; store another codec"):
         gathered.add("SQ.large", np.full((3, data.D), 1e30, np.float32))
     with pytest.raises(ValueError, match=r"residues of SQ.flat: shape \(3,\) is not \(L, "):
         gathered.add("SQ.flat", np.ones(3, np.float32))
-    gathered.add(rows[1]["digest"], data.residues(rows[1]["sequence"]))
-    store.write(table_of(rows), gathered)
+    store.write(table_of([known | {"id": "again"}]), gathered)  # nothing is in it
+    gathered.add(new["digest"], data.residues(new["sequence"]))
+    store.write(table_of([new]), gathered)
+    assert store.count() == 3
     assert check(store, full=True).findings == []
 
 

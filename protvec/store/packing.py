@@ -113,9 +113,9 @@ class Block:
         scales = np.concatenate(self._scales) if self._scales else np.empty(0, np.uint8)
         each = self._codec.bytes_per_sequence(self._dimension)
         columns = {
-            "digest": pa.array(self.digests),
+            "digest": pa.array(self.digests, pa.string()),
             "length": pa.array(self._lengths, pa.int32()),
-            "codec": pa.array([self._codec.name] * count),
+            "codec": pa.array([self._codec.name] * count, pa.string()),
             "scales": _binary(np.arange(count + 1) * each, scales) if each else pa.nulls(count, pa.large_binary()),
             "data": _binary(np.array(self._ends), self._memory[: self._ends[-1]]),
         }

@@ -16,7 +16,6 @@ from proteins import random_sequence, write_fasta
 from protvec.align import Pairing
 from protvec.errors import FastaError, TableError
 from protvec.fasta import Record
-from protvec.statistics.shipped import WHOLE_TAILS
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "scripts"))
 
@@ -352,10 +351,10 @@ def test_priors_and_tails_are_fitted_on_labelled_domains(labelled: Path, tmp_pat
     figures = tmp_path / "tails.json"
     assert fit_statistics.main([str(labelled), "--quick", "--threads", "1", "--json", str(figures)]) == 0
     result = json.loads(figures.read_text())
-    for name in ("whole proteins", "segments"):
+    for name, tails in fit_statistics.TAILS.items():
         assert "all" in result[name]["tails"]
         for weights in result[name]["tails"].values():
-            assert len(weights) == len(WHOLE_TAILS)
+            assert len(weights) == len(tails)
             assert sum(weights) == pytest.approx(1)
         assert -4 < result[name]["prior"]["log_scale"][0] < -1  # of 256 whitened dimensions: 1/16
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,6 @@ from protvec.models import Checkpoint, find
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 ANKH_PIECES = ["<pad>", "</s>", "<unk>", *"ALGVSREDTIPKFQNYMHWC", *"XBOUZ"]
 ANKH3_PIECES = [*ANKH_PIECES[:3], "[NLU]", "[S2S]", "<mask>", "<sep>", *"LAGSVERTIDPKNFQYHMCW", *"XBOUZ"]
@@ -52,6 +52,12 @@ def write_spiece_model(directory: Path, pieces: Sequence[str]) -> None:
         entry = b"\x0a" + bytes([len(name)]) + name + score + b"\x18" + bytes([kind])
         body += b"\x0a" + bytes([len(entry)]) + entry
     (directory / "spiece.model").write_bytes(bytes(body))
+
+
+def has_amx() -> bool:
+    """Whether this CPU multiplies matrices in tiles: sums of 8 bits and of bfloat16 are rounded otherwise there."""
+    file = Path("/proc/cpuinfo")
+    return file.is_file() and "amx_tile" in file.read_text()
 
 
 def write_t5(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from checkpoints import ANKH3_PIECES, PROT_T5_PIECES, write_t5
+from checkpoints import ANKH3_PIECES, PROT_T5_PIECES, has_amx, write_t5
 
 from protvec.engine import openvino as fast
 from protvec.engine import pool, reference
@@ -38,8 +38,9 @@ KINDS = {
 }
 needs_bf16 = pytest.mark.skipif("bf16" not in supported_precisions(), reason="this CPU has no bf16")
 needs_int8 = pytest.mark.skipif("int8" not in supported_precisions(), reason="this CPU has no int8")
-# Of the largest number; on the processors that were tried, the bits are the same. A bfloat16 step is 1/256.
-BLOCK_TOLERANCE = {"fp32": 1e-6, "bf16": 4e-3, "int8": 4e-3}
+# Of the largest number; on AMD EPYC the bits are the same. A bfloat16 step is 1/256. With AMX, few rows are multiplied
+# in another way than many, and 8 bits are rounded otherwise: .013 was seen.
+BLOCK_TOLERANCE = {"fp32": 1e-6, "bf16": 4e-3, "int8": 2e-2 if has_amx() else 4e-3}
 PRECISIONS = ["fp32", pytest.param("bf16", marks=needs_bf16), pytest.param("int8", marks=needs_int8)]
 
 

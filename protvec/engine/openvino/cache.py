@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from protvec.models import Checkpoint
 
 # Raised whenever the same checkpoint would be converted to something else.
-VERSION = 7
+VERSION = 8
 MANIFEST = "manifest.json"
 _UNFINISHED = ".unfinished"
 _LOCK = ".lock"

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 POSITION_BIAS = "position_bias"
 
+# No value is below it. It keeps a gated network with GELU from becoming one operation of the plugin (LLMMLP), as on
+# CPUs with AMX: that divides by zero where a stream has one thread, and ends the process (OpenVINO 2026.4.1).
+_LOWEST = -1e38
+
 
 class T5Graph:
     """Builds graphs of one encoder.
@@ -145,6 +149,7 @@ class T5Graph:
 
         if shape.gated:
             y = self._op.multiply(self._activate(widen("wi_0")), widen("wi_1"))
+            y = self._op.maximum(y, _float(_LOWEST))
         else:
             y = self._activate(widen("wi"))
         return self._linear(y, f"{prefix}.DenseReluDense.wo.weight", shape.d_model, shape.d_ff)

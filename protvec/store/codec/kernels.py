@@ -1,7 +1,7 @@
 """The loops of integer codecs and of segments, compiled. Importing this imports numba and compiles, once on a machine.
 
-They give the bytes that NumPy's steps in ``scaled`` give, in one pass over an array instead of six. All let other
-threads run.
+They give the bytes that NumPy's steps in ``scaled`` give, in two passes over an array instead of one for each step.
+All let other threads run.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NONE, _ONE, _TINY = np.float32(0), np.float32(1), np.finfo(np.float32).tiny
 _Residues = types.Array(types.float32, 2, "C", readonly=True)
 _Channels = types.Array(types.float32, 1, "C", readonly=True)
 _Codes = types.Array(types.uint8, 2, "C", readonly=True)
-_ENCODE = types.float64(_Residues, types.float64, types.int64, types.uint8[:, ::1], types.float32[:, ::1])
+_ENCODE = types.float64(_Residues, types.int64, types.float64, types.int64, types.uint8[:, ::1], types.float32[:, ::1])
 _SUMS = types.float32[:, ::1](_Residues, types.Array(types.int64, 1, "C", readonly=True), types.int64)
 _WIDEN = types.void(_Codes, _Channels, _Channels, types.float32[:, ::1])
 
@@ -114,43 +114,34 @@ def _scale(channels: NDArray[np.float32], lost: NDArray[np.float64], length: int
 @njit(_ENCODE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def encode(
     residues: NDArray[np.float32],
+    levels: int,
     limit: float,
     block: int,
     data: NDArray[np.uint8],
     scales: NDArray[np.float32],
 ) -> float:
-    """Fill in codes of 8 bits, and steps and offsets, of values up to a limit; of others nothing.
+    """Fill in codes, and steps and offsets, of values up to a limit; of others nothing.
 
     Args:
         residues: ndarray, shape=(L, D), L >= 1.
+        levels: 256, codes of 8 bits; or 16, codes of 4 bits, two in a byte.
         limit: What the largest magnitude may be.
         block: Rows whose losses are summed in float32.
-        data: ndarray, shape=(L, D).
+        data: ndarray, shape=(L, D), or (L, H) of codes of 4 bits.
         scales: ndarray, shape=(2, D).
 
     Returns:
         The largest magnitude; NaN where some value is not finite.
     """
     channels = np.empty((3, residues.shape[1]), np.float32)
-    largest: float = _channels(residues, np.float32(255), channels)
+    largest: float = _channels(residues, np.float32(levels - 1), channels)
     if largest <= limit:
-        _scale(channels, _quantise(residues, channels[0], channels[2], block, data), len(residues), scales)
-    return largest
-
-
-@njit(_ENCODE, cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def encode_halves(
-    residues: NDArray[np.float32],
-    limit: float,
-    block: int,
-    data: NDArray[np.uint8],
-    scales: NDArray[np.float32],
-) -> float:
-    """As ``encode``, with codes of 4 bits, two in a byte: ``data`` has shape (L, H)."""
-    channels = np.empty((3, residues.shape[1]), np.float32)
-    largest: float = _channels(residues, np.float32(15), channels)
-    if largest <= limit:
-        _scale(channels, _quantise_halves(residues, channels[0], channels[2], block, data), len(residues), scales)
+        low, inverse = channels[0], channels[2]
+        if levels == 256:
+            lost = _quantise(residues, low, inverse, block, data)
+        else:
+            lost = _quantise_halves(residues, low, inverse, block, data)
+        _scale(channels, lost, len(residues), scales)
     return largest
 
 

@@ -16,7 +16,6 @@ from protvec.store.codec import compiled
 from protvec.store.codec.base import Codec, block_rows, blocks, refuse_beyond, scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -51,8 +50,7 @@ class Int8(_Scaled):
     def encode_into(self, residues: NDArray[np.float32], data: NDArray[np.uint8], scales: NDArray[np.uint8]) -> None:
         """See ``Codec.encode_into``."""
         codes = data.reshape(residues.shape)
-        kernels = compiled.after(residues.nbytes)
-        if kernels and _compiled(kernels.encode, residues, codes, scales):
+        if _compiled(residues, 256, codes, scales):
             return
         with _Quantised(residues, 256, scales, self.name) as quantised:
             for rows in blocks(residues.shape):
@@ -99,8 +97,7 @@ class Int4(_Scaled):
         length, dimension = residues.shape
         half = (dimension + 1) // 2
         packed = data.reshape(length, half)
-        kernels = compiled.after(residues.nbytes)
-        if kernels and _compiled(kernels.encode_halves, residues, packed, scales):
+        if _compiled(residues, 16, packed, scales):
             return
         with _Quantised(residues, 16, scales, self.name) as quantised:
             for rows in blocks(residues.shape):
@@ -176,12 +173,14 @@ class _Quantised:
         self._scales[1] = self._low + self._step * (self.lost / max(1, len(self._residues)))
 
 
-def _compiled(
-    encode: Callable[..., float], residues: NDArray[np.float32], codes: NDArray[np.uint8], scales: NDArray[np.uint8]
-) -> bool:
-    """Have a compiled loop encode an array; whether it could: NumPy's steps say what is wrong with others."""
+def _compiled(residues: NDArray[np.float32], levels: int, codes: NDArray[np.uint8], scales: NDArray[np.uint8]) -> bool:
+    """Have the compiled loop encode an array; whether it is there and could: NumPy's steps say what is wrong."""
+    kernels = compiled.after(residues.nbytes)
+    if kernels is None:
+        return False
     whole = np.ascontiguousarray(residues, np.float32)
-    largest = encode(whole, _LARGEST, block_rows(whole.shape), codes, scales.view("<f4").reshape(2, -1))
+    steps = scales.view("<f4").reshape(2, -1)
+    largest: float = kernels.encode(whole, levels, _LARGEST, block_rows(whole.shape), codes, steps)
     return largest <= _LARGEST
 
 
